@@ -1,0 +1,300 @@
+"""The protocols of the outside world, in the words of the domain. Vendors implement them; rooms depend on nothing else.
+
+Reads raise `Unavailable`; `submit` raises `Refused` before anything was sent; `wait` raises `Failed` when the chain has
+said no, and `OutcomeUnknown` when it has not said anything in time.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal, Protocol
+
+from tocsin.domain.actions import QuorumResult
+from tocsin.domain.amounts import Gas
+from tocsin.domain.hashes import BlockHash, ScriptHash, TxHash
+
+type StackValue = None | bool | int | bytes | tuple[StackValue, ...]
+"""A value that a contract left on the stack. Strings and hashes are bytes (hashes little-endian, as on the chain);
+maps are tuples of (key, value) pairs; an iterator or interop item is None."""
+
+
+class ParameterType(StrEnum):
+    """Neo's contract parameter types, spelled as manifests spell them."""
+
+    ANY = "Any"
+    BOOLEAN = "Boolean"
+    INTEGER = "Integer"
+    BYTE_ARRAY = "ByteArray"
+    STRING = "String"
+    HASH160 = "Hash160"
+    HASH256 = "Hash256"
+    PUBLIC_KEY = "PublicKey"
+    SIGNATURE = "Signature"
+    ARRAY = "Array"
+    MAP = "Map"
+    INTEROP = "InteropInterface"
+    VOID = "Void"
+
+
+type ArgumentValue = None | bool | int | str | bytes | tuple[Argument, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """One typed argument of a call. A Hash160 or Hash256 is a `0x…` string, a ByteArray is bytes, Any is None."""
+
+    type: ParameterType
+    value: ArgumentValue
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """A call of a contract's method."""
+
+    contract: ScriptHash
+    method: str
+    arguments: tuple[Argument, ...] = ()
+
+    def __str__(self) -> str:
+        shown = ", ".join(str(a.value) for a in self.arguments)
+        return f"{self.contract}.{self.method}({shown})"
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """An account whose witness a call carries, and the contracts that may use it.
+
+    `scope` "custom_contracts" limits the witness to `contracts`; "called_by_entry" to the contract that the script
+    calls itself; "none" pays the fee and proves nothing. Global is not offered (DESIGN, "Least power").
+    """
+
+    account: ScriptHash
+    scope: Literal["none", "called_by_entry", "custom_contracts"] = "custom_contracts"
+    contracts: tuple[ScriptHash, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """An event that a contract emitted. `container` is the transaction's hash, or the block's for OnPersist."""
+
+    contract: ScriptHash
+    name: str
+    values: tuple[StackValue, ...]
+    container: TxHash | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """What a script did when it ran, on the chain or as a test invocation (which changes nothing)."""
+
+    halted: bool
+    exception: str | None
+    stack: tuple[StackValue, ...]
+    gas_consumed: Gas
+    notifications: tuple[Notification, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestMethod:
+    name: str
+    parameters: tuple[tuple[str, ParameterType], ...]
+    returns: ParameterType
+    safe: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a deployed contract says of itself."""
+
+    contract: ScriptHash
+    name: str
+    methods: tuple[ManifestMethod, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class QuorumReading:
+    """One answer that a quorum of independent providers gave, each at `height` or above.
+
+    `dissent` names endpoints that answered otherwise or not at all, with the reason.
+    """
+
+    execution: Execution
+    height: int
+    quorum: QuorumResult
+    dissent: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A transaction that stands in the outbox and was offered to the chain. Submitted is not done."""
+
+    key: str
+    tx: TxHash
+    valid_until_block: int
+
+
+@dataclass(frozen=True, slots=True)
+class Included:
+    """A transaction that a block contains, with what its execution did."""
+
+    tx: TxHash
+    height: int
+    execution: Execution
+
+
+@dataclass(frozen=True, slots=True)
+class BlockTransaction:
+    tx: TxHash
+    sender: ScriptHash
+    signers: tuple[ScriptHash, ...]
+    halted: bool
+    notifications: tuple[Notification, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A final block (dBFT has no reorganisations) with what its transactions did, in order."""
+
+    height: int
+    hash: BlockHash
+    time: datetime
+    transactions: tuple[BlockTransaction, ...]
+
+
+class ChainReader(Protocol):
+    """Reads the chain and tries calls without changing it."""
+
+    async def height(self) -> int:
+        """The index of the newest block known to the best endpoint."""
+        ...
+
+    async def manifest(self, contract: ScriptHash) -> Manifest:
+        """The contract's manifest.
+
+        Raises:
+            Refused: no contract stands at this hash.
+            Unavailable: no endpoint answered.
+        """
+        ...
+
+    async def test_invoke(self, calls: Sequence[Invocation], signers: Sequence[Signer] = ()) -> Execution:
+        """Runs the calls as one script on the best endpoint's present state, with automatic failover.
+
+        The stack holds one value a call, in order. A FAULT is an Execution with `halted` False, not an error.
+
+        Raises:
+            Unavailable: no endpoint answered.
+        """
+        ...
+
+    async def quorum_invoke(
+        self, calls: Sequence[Invocation], signers: Sequence[Signer] = (), *, at_least: int
+    ) -> QuorumReading:
+        """The same test invocation on every endpoint at height `at_least` or above; providers count once.
+
+        Raises:
+            Unavailable: fewer independent providers agree than the quorum needs; the message names each one's answer.
+        """
+        ...
+
+
+class ChainSender(Protocol):
+    """Sends transactions so that each key has at most one on the chain."""
+
+    async def account(self, purpose: str) -> ScriptHash:
+        """The account that signs for `purpose`.
+
+        Raises:
+            Refused: no key is configured for this purpose, or its wallet can't be opened.
+        """
+        ...
+
+    async def submit(self, key: str, calls: Sequence[Invocation], *, purpose: str) -> Sent:
+        """Test-invokes, signs with the purpose's key, stores the bytes in the outbox, then broadcasts them.
+
+        Idempotent by `key`: a second call with the same key broadcasts the stored bytes again and never signs anew.
+        The witness is scoped to the contracts of `calls` (CustomContracts). The script asserts nothing: whether the
+        results are true is the caller's to judge from the execution.
+
+        Raises:
+            Refused: the test invocation FAULTs, or the key may not be used for this, or every endpoint refused the
+                transaction for good; nothing was sent.
+            OutcomeUnknown: the bytes stand in the outbox and no endpoint said whether it took them.
+        """
+        ...
+
+    async def recall(self, key: str) -> Sent | None:
+        """The transaction that stands in the outbox under `key`, or None."""
+        ...
+
+    async def wait(self, sent: Sent) -> Included:
+        """Waits until a quorum of providers has the transaction in a block, rebroadcasting the same bytes.
+
+        Raises:
+            Failed: the chain has passed `valid_until_block` on a quorum and the transaction is in no block.
+            OutcomeUnknown: nodes vanished, or the bounded wait ended, before the chain said either.
+        """
+        ...
+
+
+class BlockFeed(Protocol):
+    """Final blocks as they come."""
+
+    def heads(self) -> AsyncIterator[int]:
+        """Yields the newest block's index whenever it has grown; reconnects by itself and never ends."""
+        ...
+
+    async def block(self, height: int) -> Block:
+        """The block with all its transactions' notifications.
+
+        Raises:
+            Unavailable: no endpoint has it (yet).
+        """
+        ...
+
+
+class OutboxStatus(StrEnum):
+    """What became of an outbox entry. `STORED` covers everything from signed to broadcast without an answer."""
+
+    STORED = "stored"
+    INCLUDED = "included"
+    EXPIRED = "expired"
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxEntry:
+    """A signed transaction. `raw` is its complete serialisation, witnesses and all."""
+
+    key: str
+    tx: TxHash
+    raw: bytes
+    valid_until_block: int
+    purpose: str
+    created_at: datetime
+    status: OutboxStatus = OutboxStatus.STORED
+    height: int | None = None
+
+
+class Outbox(Protocol):
+    """Signed transactions with what became of them; durable before `put` returns."""
+
+    async def put(self, entry: OutboxEntry) -> OutboxEntry:
+        """Stores the entry unless its key has one already; returns the one that stands (first writer wins)."""
+        ...
+
+    async def get(self, key: str) -> OutboxEntry | None:
+        """The entry under `key`."""
+        ...
+
+    async def settle(self, key: str, status: OutboxStatus, height: int | None) -> None:
+        """Records what became of the entry. Settling twice with the same outcome is harmless.
+
+        Raises:
+            Refused: it was settled otherwise before.
+        """
+        ...
+
+    async def unsettled(self) -> Sequence[OutboxEntry]:
+        """Entries still `STORED`, oldest first."""
+        ...
