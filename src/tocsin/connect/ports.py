@@ -136,11 +136,12 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Included:
-    """A transaction that a block contains, with what its execution did."""
+    """A transaction that a block contains, with what its execution did, on the word of `quorum`."""
 
     tx: TxHash
     height: int
     execution: Execution
+    quorum: QuorumResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,11 +256,16 @@ class BlockFeed(Protocol):
 
 
 class OutboxStatus(StrEnum):
-    """What became of an outbox entry. `STORED` covers everything from signed to broadcast without an answer."""
+    """What became of an outbox entry. `STORED` covers everything from signed to broadcast without an answer.
+
+    `REFUSED`: every endpoint that was reached refused the bytes for good when they were first offered. They are never
+    offered again, and stay so that their key never signs others.
+    """
 
     STORED = "stored"
     INCLUDED = "included"
     EXPIRED = "expired"
+    REFUSED = "refused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,7 +297,7 @@ class Outbox(Protocol):
         """Records what became of the entry. Settling twice with the same outcome is harmless.
 
         Raises:
-            Refused: it was settled otherwise before.
+            Refused: it was settled otherwise before, or no entry has this key.
         """
         ...
 

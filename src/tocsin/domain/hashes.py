@@ -1,5 +1,6 @@
 """Hashes of the Neo chain, in the form that people and JSON-RPC use: `0x` and big-endian hexadecimal."""
 
+import hashlib
 import re
 from typing import NewType
 
@@ -38,3 +39,40 @@ def tx_hash(text: str) -> TxHash:
     if match is None:
         raise ValueError(f"{text!r} is no transaction hash: expected 0x and 64 hexadecimal digits")
     return TxHash(f"0x{match[1].lower()}")
+
+
+_ADDRESS_VERSION = 0x35
+_BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+
+
+def address_of(account: ScriptHash) -> str:
+    """The account's address as wallets show it (Base58Check, address version 0x35 of Neo N3)."""
+    payload = bytes([_ADDRESS_VERSION]) + bytes.fromhex(account[2:])[::-1]
+    payload += _checksum(payload)
+    number, text = int.from_bytes(payload), ""
+    while number:
+        number, digit = divmod(number, 58)
+        text = _BASE58[digit] + text
+    return text
+
+
+def account_of(text: str) -> ScriptHash:
+    """The account that an address or a script hash names.
+
+    Raises:
+        ValueError: neither an address of Neo N3 nor a script hash.
+    """
+    text = text.strip()
+    if text.startswith("N") and len(text) == 34 and all(c in _BASE58 for c in text):
+        number = 0
+        for c in text:
+            number = number * 58 + _BASE58.index(c)
+        payload = number.to_bytes(25)
+        if payload[0] == _ADDRESS_VERSION and _checksum(payload[:21]) == payload[21:]:
+            return ScriptHash(f"0x{payload[1:21][::-1].hex()}")
+        raise ValueError(f"{text!r} looks like an address, but its checksum is wrong: was a character mistyped?")
+    return script_hash(text)
+
+
+def _checksum(payload: bytes) -> bytes:
+    return hashlib.sha256(hashlib.sha256(payload).digest()).digest()[:4]

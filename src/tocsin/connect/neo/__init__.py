@@ -1,1 +1,1 @@
-"""The Neo N3 chain, climbed as a ladder: JSON-RPC client, nodes and quorum, reader, sender with outbox, waiter, feed."""
+"""The Neo N3 chain, climbed as a ladder: JSON-RPC client, nodes, quorum, reader, sender, waiter, feed."""

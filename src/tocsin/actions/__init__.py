@@ -1,0 +1,1 @@
+"""The catalogue of actions: typed verbs with preflight, run, verify and compensate."""

@@ -1,0 +1,200 @@
+"""`contract.pause`: stops contracts through the platform's own switch, and proves that user calls really stop.
+
+Which call pauses what, and how to see it, differs between platforms: it is configuration (`PauseBinding`). A pause is
+verified by three things: the transaction HALTed with a true result, a quorum of independent nodes reads "paused" at its
+height or above, and the *effect probe*, a guarded user call that HALTed before, now FAULTs for the pause's reason.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from tocsin.actions.calls import CallSpec, match_manifest
+from tocsin.actions.contract import Caller, bind_call, is_true
+from tocsin.actions.protocol import Preflight, Receipt
+from tocsin.connect.ports import Invocation, QuorumReading, Signer
+from tocsin.domain.actions import Autonomy, Verification
+from tocsin.domain.canonical import Json
+from tocsin.domain.errors import Refused
+from tocsin.domain.hashes import ScriptHash
+
+
+_PAUSED_ALREADY = Receipt(note="was paused already; nothing was sent")
+
+
+@dataclass(frozen=True, slots=True)
+class CallTemplate:
+    """A call whose arguments are texts, or `{name}` for a value that the runbook's command line gives."""
+
+    contract: ScriptHash
+    method: str
+    arguments: tuple[str, ...] = ()
+
+    def captures(self, contract: ScriptHash, method: str, texts: Sequence[str]) -> dict[str, str] | None:
+        """The values for the template's names if the call is an instance of it, else None."""
+        if (contract, method, len(texts)) != (self.contract, self.method, len(self.arguments)):
+            return None
+        captured: dict[str, str] = {}
+        for pattern, text in zip(self.arguments, texts, strict=True):
+            if pattern.startswith("{") and pattern.endswith("}"):
+                captured[pattern[1:-1]] = text
+            elif pattern != text:
+                return None
+        return captured
+
+    def filled(self, values: Mapping[str, str]) -> tuple[str, ...]:
+        """The arguments with every `{name}` replaced."""
+        return tuple(values[a[1:-1]] if a.startswith("{") and a.endswith("}") else a for a in self.arguments)
+
+
+@dataclass(frozen=True, slots=True)
+class PauseBinding:
+    """One way to pause on this platform: the call that does it, the read that shows it, and what it stops.
+
+    `stops` names contracts in words for people ("everything", "app {app_id}").
+    """
+
+    name: str
+    call: CallTemplate
+    paused: CallTemplate
+    stops: str
+
+
+@dataclass(frozen=True, slots=True)
+class EffectProbe:
+    """A guarded user call, tried as a test invocation: must HALT while open and FAULT with `reason` while paused.
+
+    `bindings` names the pause bindings that stop it.
+    """
+
+    name: str
+    call: CallTemplate
+    signer: Signer
+    reason: str
+    bindings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PauseInput:
+    """The input of `contract.pause`: the call, the read that shows its effect, and the binding both came from."""
+
+    call: CallSpec
+    paused: CallSpec
+    binding: str
+    stops: str
+
+
+@dataclass(frozen=True, slots=True)
+class ContractPause:
+    """Pauses contracts and proves it."""
+
+    caller: Caller
+    bindings: tuple[PauseBinding, ...]
+    probes: tuple[EffectProbe, ...]
+    name: ClassVar[str] = "contract.pause"
+    autonomy: ClassVar[Autonomy] = Autonomy.ASK_THEN_ACT
+    approvals: ClassVar[int] = 1
+    changes: ClassVar[bool] = True
+
+    @property
+    def input_type(self) -> type[PauseInput]:
+        return PauseInput
+
+    async def bind(self, arguments: Mapping[str, Json]) -> PauseInput:
+        call = await bind_call(self.caller.reader, arguments)
+        texts = [a.text for a in call.arguments]
+        for binding in self.bindings:
+            values = binding.call.captures(call.contract, call.method, texts)
+            if values is not None:
+                manifest = await self.caller.reader.manifest(binding.paused.contract)
+                paused = match_manifest(manifest, binding.paused.method, binding.paused.filled(values))
+                return PauseInput(call, paused, binding.name, binding.stops.format_map(values))
+        raise Refused(
+            "no-pause-binding",
+            f"{call} may pause something, but no [[pause]] entry of the configuration says how to see that it did",
+            next_step="add a [[pause]] entry with this call and the read that shows its effect",
+            data={"contract": call.contract, "method": call.method},
+        )
+
+    async def preflight(self, given: PauseInput) -> Preflight:
+        is_paused = given.paused.invocation()
+        execution = await self.caller.rehearse(given.call, is_paused)
+        if not (len(execution.stack) > 1 and is_true(execution.stack[1])):
+            raise Refused(
+                "pause-would-not-hold",
+                f"{given.call} would run, but {given.paused} would still say that nothing is paused",
+                next_step="check which contract and method pause this platform, in the runbook and in [[pause]]",
+                data={"call": str(given.call)},
+            )
+        before = await self.caller.reader.test_invoke([is_paused])
+        already = before.halted and bool(before.stack) and is_true(before.stack[0])
+        probes: dict[str, Json] = {p.name: await self._probe_halts(p) for p in self._probes_of(given)}
+        summary = f"pause {given.stops}: {given.call}"
+        return Preflight(
+            summary=f"{summary} (is paused already: nothing would be sent)" if already else summary,
+            before={"paused": already, "probes": probes},
+            resources=(f"contract:{given.call.contract}",),
+        )
+
+    async def run(self, key: str, given: PauseInput, before: Mapping[str, Json]) -> Receipt:
+        if before.get("paused") is True:
+            return _PAUSED_ALREADY
+        return await self.caller.send(key, given.call)
+
+    async def recall(self, key: str, given: PauseInput, before: Mapping[str, Json]) -> Receipt | None:
+        return _PAUSED_ALREADY if before.get("paused") is True else await self.caller.recall(key)
+
+    async def verify(self, key: str, given: PauseInput, before: Mapping[str, Json], receipt: Receipt) -> Verification:
+        height = await self.caller.reader.height()
+        if receipt.tx is not None:
+            height = (await self.caller.settle(key, given.call, receipt)).height
+        reading = await self.caller.reader.quorum_invoke([given.paused.invocation()], at_least=height)
+        execution = reading.execution
+        if not (execution.halted and execution.stack and is_true(execution.stack[0])):
+            return Verification(
+                False, f"{given.paused} says that nothing is paused at height {reading.height}", reading.height,
+                reading.quorum,
+            )
+        stopped, sentence = await self._effect(given, before, reading)
+        return Verification(
+            stopped,
+            f"{given.stops} is paused at height {reading.height}" if stopped else f"paused, but {sentence}",
+            reading.height,
+            reading.quorum,
+            sentence,
+        )
+
+    async def compensate(self, key: str, given: PauseInput, before: Mapping[str, Json], receipt: Receipt) -> Receipt:
+        raise Refused(
+            "resume-needs-the-admin",
+            f"the pause key can only pause; {given.stops} is resumed by the platform's admin",
+            next_step="resume with the admin's multi-signature account, after the checklist and with two people",
+        )
+
+    def _probes_of(self, given: PauseInput) -> tuple[EffectProbe, ...]:
+        return tuple(p for p in self.probes if given.binding in p.bindings)
+
+    async def _probe_call(self, probe: EffectProbe) -> Invocation:
+        manifest = await self.caller.reader.manifest(probe.call.contract)
+        return match_manifest(manifest, probe.call.method, probe.call.arguments).invocation()
+
+    async def _probe_halts(self, probe: EffectProbe) -> bool:
+        return (await self.caller.reader.test_invoke([await self._probe_call(probe)], [probe.signer])).halted
+
+    async def _effect(
+        self, given: PauseInput, before: Mapping[str, Json], reading: QuorumReading
+    ) -> tuple[bool, str | None]:
+        """Whether the guarded user calls really stopped, and the sentence that says it (None: no probe is bound)."""
+        stood = before.get("probes")
+        halted_before = stood if isinstance(stood, Mapping) else {}
+        sentences: list[str] = []
+        for probe in self._probes_of(given):
+            call = await self._probe_call(probe)
+            now = (await self.caller.reader.quorum_invoke([call], [probe.signer], at_least=reading.height)).execution
+            if now.halted:
+                return False, f"{probe.name} still works"
+            if probe.reason not in (now.exception or ""):
+                return False, f"{probe.name} is refused for another reason: {now.exception}"
+            was = "worked before" if halted_before.get(probe.name) is True else "was refused before as well"
+            sentences.append(f"{probe.name}: {was}, now refused ({now.exception})")
+        return True, "; ".join(sentences) or None

@@ -1,0 +1,107 @@
+"""`tocsin demo` and `tocsin drill`: the same drill, once told as a story and once scored for scripts."""
+
+import asyncio
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from tocsin.cli.output import EXIT_DID_NOT_HOLD, EXIT_DONE, err, out, print_json
+from tocsin.domain.errors import ConfigurationInvalid
+
+RUNBOOK_NAME = "EMERGENCY_RUNBOOK.md"
+
+
+class DrillName(StrEnum):
+    """The drills there are."""
+
+    SMART_CONTRACT_EXPLOIT = "smart-contract-exploit"
+
+
+class SabotageName(StrEnum):
+    """What can be broken beforehand, so that the drill must fail."""
+
+    OPERATOR = "operator"
+
+
+type BlockMilliseconds = Annotated[int, Parameter(name="--block-ms")]
+"""Milliseconds between the blocks of the private chains."""
+
+
+def demo(*, serve: Annotated[bool, Parameter(negative=())] = False, block_ms: BlockMilliseconds = 1_000) -> int:
+    """Watch a real private chain being attacked, and the attack fail.
+
+    Parameters
+    ----------
+    serve: Keep the platform and Tocsin up afterwards, until Ctrl-C.
+    """
+    from tocsin.cli.drill_views import StoryTeller, print_scorecard
+
+    _require_platform()
+    from tocsin.drill.exploit import ExploitDrill
+
+    async def hold(configuration: Path) -> None:
+        out.print(f"\nThe platform stays up until Ctrl-C. In another terminal:\n  tocsin incidents -c {configuration}")
+        await asyncio.Event().wait()
+
+    with StoryTeller(out) as narrator:
+        drill = ExploitDrill(_runbook(), narrator, block_ms=block_ms, hold=hold if serve else None)
+        report = asyncio.run(drill.run())
+    print_scorecard(report)
+    return EXIT_DONE if report.passed else EXIT_DID_NOT_HOLD
+
+
+def drill(
+    name: DrillName,
+    *,
+    sabotage: SabotageName | None = None,
+    block_ms: BlockMilliseconds = 1_000,
+    json: Annotated[bool, Parameter(negative=())] = False,
+) -> int:
+    """Break a private platform for real, let Tocsin respond, and score it. Exit code 1 if the drill fails.
+
+    Parameters
+    ----------
+    name: Which drill.
+    sabotage: Break the remedy too; the drill must then fail honestly.
+    json: Print the report as one JSON object.
+    """
+    from tocsin.cli.drill_views import StoryTeller, print_scorecard
+
+    _require_platform()
+    from tocsin.drill.exploit import ExploitDrill, Sabotage
+
+    del name  # there is one drill so far
+    with StoryTeller(err) as narrator:
+        broken = Sabotage(sabotage) if sabotage else None
+        report = asyncio.run(ExploitDrill(_runbook(), narrator, block_ms=block_ms, sabotage=broken).run())
+    if json:
+        print_json(report.as_json())
+    else:
+        print_scorecard(report)
+    return EXIT_DONE if report.passed else EXIT_DID_NOT_HOLD
+
+
+def _runbook() -> Path:
+    """The runbook that drills follow: in this folder, or where Tocsin's sources lie."""
+    for folder in (Path.cwd(), Path(__file__).resolve().parents[3]):
+        path = folder / "runbooks" / RUNBOOK_NAME
+        if path.is_file():
+            return path
+    raise ConfigurationInvalid(
+        "no-drill-runbook",
+        f"there is no runbooks/{RUNBOOK_NAME} in this folder",
+        next_step="run it from a checkout of Tocsin",
+    )
+
+
+def _require_platform() -> None:
+    try:
+        import miniapp_platform  # noqa: F401
+    except ImportError as error:
+        raise ConfigurationInvalid(
+            "no-reference-platform",
+            "drills need the reference platform, which is not installed here",
+            next_step="install it: `make setup` in a checkout of Tocsin",
+        ) from error

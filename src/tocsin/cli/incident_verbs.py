@@ -1,0 +1,295 @@
+"""The verbs of an incident. They append to the event log as the named principal; `tocsin serve` carries things out."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from tocsin.app import Desk, open_desk
+from tocsin.cli.incident_views import (
+    incident_document,
+    print_incident,
+    print_incidents,
+    print_waiting,
+    waiting_document,
+)
+from tocsin.cli.options import ActingOptions, Options
+from tocsin.cli.output import out, print_json
+from tocsin.domain.canonical import Json
+from tocsin.domain.errors import Refused
+from tocsin.incident.events import (
+    Acknowledged,
+    ClosedAsFalseAlarm,
+    CommandDone,
+    ConditionAnswered,
+    Event,
+    ItemTicked,
+    NoteAdded,
+    PlanApproved,
+    Reopened,
+    Resolved,
+    RoleAssigned,
+    SeverityChanged,
+    StatusChanged,
+    StepRequested,
+    StepSkipped,
+    Status,
+)
+from tocsin.incident.timeline import timeline
+from tocsin.incident.waiting import waiting_for
+from tocsin.runbook.model import Severity
+
+type Reason = Annotated[str, Parameter(name="--reason")]
+"""Why; it stands on the timeline."""
+
+step = App(name="step", help="Run, skip, answer, tick or report a step of the procedure.")
+
+
+def add_verbs(app: App) -> None:
+    """Adds the verbs of an incident to the command line."""
+    for verb in (declare, incidents, incident, next_, ack, approve, note, severity, role, status, close, resolve, reopen):
+        app.command(verb, name=verb.__name__.rstrip("_"))
+    app.command(step)
+
+
+def declare(
+    emergency: str,
+    *,
+    reason: Reason,
+    severity: Severity | None = None,
+    options: ActingOptions | None = None,
+) -> None:
+    """Declare an incident.
+
+    Parameters
+    ----------
+    emergency: Which emergency of the runbook: its slug, number or title.
+    severity: Another severity than the runbook's. Unsure means higher.
+    """
+    options = options or ActingOptions()
+
+    async def act(desk: Desk, principal: str) -> Json:
+        incident, created = await desk.incidents.declare(
+            emergency, principal=principal, reason=reason, severity=severity
+        )
+        if not options.json:
+            out.print(f"{incident} {'is declared' if created else 'was open already'}. Next: tocsin next {incident}")
+        return {"incident": incident, "created": created}
+
+    _act(options, act)
+
+
+def incidents(*, options: Options | None = None) -> None:
+    """List the incidents, the newest first."""
+    options = options or Options()
+
+    async def read(desk: Desk) -> None:
+        summaries = await desk.incidents.summaries()
+        states = [await desk.incidents.state(s.id) for s in summaries]
+        if options.json:
+            print_json([incident_document(state) for state in states])
+        else:
+            print_incidents(states)
+
+    _read(options, read)
+
+
+def incident(id: str, *, options: Options | None = None) -> None:
+    """Show an incident: where it stands, its steps, and the timeline."""
+    options = options or Options()
+
+    async def read(desk: Desk) -> None:
+        history = await desk.incidents.history(id)
+        state = await desk.incidents.state(id)
+        entries = timeline(history)
+        if options.json:
+            print_json(incident_document(state, entries))
+        else:
+            print_incident(state, entries)
+
+    _read(options, read)
+
+
+def next_(id: str | None = None, *, options: Options | None = None) -> None:
+    """Show what is waiting for people, in one incident or in all that are open."""
+    options = options or Options()
+
+    async def read(desk: Desk) -> None:
+        ids = [id] if id else [s.id for s in await desk.incidents.summaries() if s.is_open]
+        found = [(state, waiting_for(state)) for state in [await desk.incidents.state(i) for i in ids]]
+        if options.json:
+            print_json([waiting_document(state, waiting) for state, waiting in found])
+        else:
+            print_waiting(found)
+
+    _read(options, read)
+
+
+def ack(id: str, *, options: ActingOptions | None = None) -> None:
+    """Acknowledge an incident: you have seen it and are on it."""
+    _record(options, id, Acknowledged(), "acknowledged")
+
+
+def approve(run: str, *, options: ActingOptions | None = None) -> None:
+    """Approve the plan of a run, signed with your enrolled key. `tocsin next` shows the plan.
+
+    Parameters
+    ----------
+    run: The run, such as INC-2026-0001/1.0.1.
+    """
+    options = options or ActingOptions()
+    incident = run.split("/", 1)[0]
+
+    async def act(desk: Desk, principal: str) -> Json:
+        state = await desk.incidents.state(incident)
+        found = state.run(run)
+        if found is None or found.plan is None:
+            raise Refused("nothing-to-approve", f"{run} has no plan to approve", next_step="see `tocsin next`")
+        sign = await desk.signer(principal)
+        approval = desk.principals.approve(principal, found.plan, sign, desk.clock.now())
+        await desk.incidents.record(incident, PlanApproved(run, approval), principal)
+        if not options.json:
+            out.print(f"{principal} approved: {found.plan.summary}", markup=False)
+        return {"incident": incident, "run": run, "plan": found.plan.hash, "principal": principal}
+
+    _act(options, act)
+
+
+def note(id: str, text: str, *, options: ActingOptions | None = None) -> None:
+    """Add a note to the timeline."""
+    _record(options, id, NoteAdded(text), "noted")
+
+
+def severity(id: str, to: Severity, *, reason: Reason, options: ActingOptions | None = None) -> None:
+    """Change the severity. Unsure means higher."""
+    _record(options, id, SeverityChanged(to, reason), f"severity {to}")
+
+
+def role(id: str, role: str, person: str, *, options: ActingOptions | None = None) -> None:
+    """Give a role (IC, TL, CL) to a person."""
+    _record(options, id, RoleAssigned(role, person), f"{role} is {person}")
+
+
+def status(id: str, to: Status, *, reason: Reason, options: ActingOptions | None = None) -> None:
+    """Move the incident on: investigating, mitigating or monitoring."""
+    _record(options, id, StatusChanged(to, reason), f"{to}")
+
+
+def close(
+    id: str,
+    *,
+    false_alarm: Annotated[bool, Parameter(negative=())],
+    reason: Reason,
+    options: ActingOptions | None = None,
+) -> None:
+    """Close an incident that was none. What really happened is resolved instead.
+
+    Parameters
+    ----------
+    false_alarm: Says that nothing happened; there is no other way to close.
+    """
+    if not false_alarm:
+        raise Refused("not-a-false-alarm", "only a false alarm is closed", next_step=f"tocsin resolve {id} --reason …")
+    _record(options, id, ClosedAsFalseAlarm(reason), "closed as a false alarm")
+
+
+def resolve(id: str, *, reason: Reason, options: ActingOptions | None = None) -> None:
+    """Resolve an incident whose procedure is through."""
+    _record(options, id, Resolved(reason), "resolved")
+
+
+def reopen(id: str, *, reason: Reason, options: ActingOptions | None = None) -> None:
+    """Open a closed incident again."""
+    _record(options, id, Reopened(reason), "open again")
+
+
+@step.command
+def run(
+    id: str,
+    number: int,
+    *,
+    reason: Reason = "",
+    choice: int | None = None,
+    alternative: int | None = None,
+    options: ActingOptions | None = None,
+) -> None:
+    """Run a step: early, again, or by another alternative. After an unknown outcome this asks the chain first.
+
+    Parameters
+    ----------
+    number: The step's number in the runbook.
+    choice: Which of the step's choices, counted from 0.
+    alternative: Which alternative of the choice, counted from 0.
+    """
+    _record(options, id, StepRequested(number, reason, choice, alternative), f"step {number} requested")
+
+
+@step.command
+def skip(id: str, number: int, *, reason: Reason, options: ActingOptions | None = None) -> None:
+    """Skip a step, with the reason."""
+    _record(options, id, StepSkipped(number, reason), f"step {number} skipped")
+
+
+@step.command
+def answer(
+    id: str, number: int, holds: bool, *, reason: Reason = "", options: ActingOptions | None = None
+) -> None:
+    """Answer a step's condition ("if critical"): yes or no. No skips the step."""
+    _record(options, id, ConditionAnswered(number, holds, reason), f"step {number}: {'yes' if holds else 'no'}")
+
+
+@step.command
+def tick(id: str, number: int, item: int, text: str = "", *, options: ActingOptions | None = None) -> None:
+    """Tick an item of a step's checklist, with what was found.
+
+    Parameters
+    ----------
+    item: Which item, counted from 0.
+    """
+    _record(options, id, ItemTicked(number, item, text), f"step {number}, item {item} ticked")
+
+
+@step.command
+def done(
+    id: str,
+    number: int,
+    text: str,
+    *,
+    choice: int = 0,
+    alternative: int = 0,
+    options: ActingOptions | None = None,
+) -> None:
+    """Say that you did a manual command of a step, and how it went."""
+    _record(options, id, CommandDone(number, choice, alternative, text), f"step {number} done by hand")
+
+
+def _record(options: ActingOptions | None, id: str, event: Event, said: str) -> None:
+    given = options or ActingOptions()
+
+    async def act(desk: Desk, principal: str) -> Json:
+        recorded = await desk.incidents.record(id, event, principal)
+        if not given.json:
+            out.print(f"{id}: {said} (by {principal})", markup=False)
+        return {"incident": id, "seq": recorded.seq, "at": recorded.at.isoformat(), "principal": principal}
+
+    _act(given, act)
+
+
+def _act(options: ActingOptions, act: Callable[[Desk, str], Awaitable[Json]]) -> None:
+    async def main() -> Json:
+        settings = options.settings()
+        async with open_desk(settings) as desk:
+            return await act(desk, options.principal(settings))
+
+    document = asyncio.run(main())
+    if options.json:
+        print_json(document)
+
+
+def _read(options: Options, read: Callable[[Desk], Awaitable[None]]) -> None:
+    async def main() -> None:
+        async with open_desk(options.settings()) as desk:
+            await read(desk)
+
+    asyncio.run(main())

@@ -1,0 +1,152 @@
+"""How incidents look: as JSON documents, and as text for somebody who was just woken up."""
+
+from collections.abc import Sequence
+
+from rich.table import Table
+
+from tocsin.cli.output import duration, moment, out
+from tocsin.domain.actions import ActionStatus
+from tocsin.domain.canonical import Json
+from tocsin.incident.state import IncidentState, RunState, StepState, StepStatus
+from tocsin.incident.timeline import TimelineEntry
+from tocsin.incident.waiting import Waiting
+
+_STEP_MARKS = {
+    StepStatus.PENDING: "[dim]·[/]",
+    StepStatus.ACTIVE: "[cyan]▶[/]",
+    StepStatus.DONE: "[green]✔[/]",
+    StepStatus.SKIPPED: "[yellow]↷[/]",
+    StepStatus.FAILED: "[red]✘[/]",
+}
+
+
+def incident_document(state: IncidentState, entries: Sequence[TimelineEntry] = ()) -> dict[str, Json]:
+    """An incident as JSON; with its timeline if entries are given."""
+    document: dict[str, Json] = {
+        "id": state.id,
+        "emergency": state.emergency,
+        "title": state.title,
+        "severity": state.severity,
+        "state": state.status,
+        "key": state.key,
+        "declared_at": state.declared_at.isoformat(),
+        "acknowledged_at": state.acknowledged_at.isoformat() if state.acknowledged_at else None,
+        "mitigated_at": state.mitigated_at.isoformat() if state.mitigated_at else None,
+        "resolved_at": state.resolved_at.isoformat() if state.resolved_at else None,
+        "roles": dict(state.roles),
+        "runbook": state.runbook_hash,
+        "breaches": [{"kind": b.kind, "reference": b.reference, "due_at": b.due_at.isoformat()} for b in state.breaches],
+        "steps": [step_document(step) for step in state.steps],
+    }
+    if entries:
+        document["timeline"] = [
+            {"at": e.at.isoformat(), "by": e.author, "text": e.sentence, "height": e.height} for e in entries
+        ]
+    return document
+
+
+def step_document(step: StepState) -> dict[str, Json]:
+    """A step of a procedure as JSON."""
+    elapsed = step.finished_at - step.started_at if step.finished_at and step.started_at else None
+    return {
+        "number": step.number,
+        "title": step.title,
+        "status": step.status,
+        "budget_s": step.budget.most.total_seconds() if step.budget else None,
+        "elapsed_s": elapsed.total_seconds() if elapsed else None,
+        "reason": step.reason,
+        "items": [{"text": i.text, "ticked_by": i.tick.by if i.tick else None} for i in step.items],
+        "runs": [run_document(run) for choice in step.choices for run in choice.runs],
+    }
+
+
+def run_document(run: RunState) -> dict[str, Json]:
+    """A run of an action as JSON."""
+    quorum = run.verification.quorum if run.verification else None
+    return {
+        "id": run.id,
+        "action": run.plan.action if run.plan else None,
+        "plan": run.plan.summary if run.plan else None,
+        "plan_hash": run.plan.hash if run.plan else None,
+        "status": run.status,
+        "tx": run.tx,
+        "height": run.height,
+        "quorum": {"needed": quorum.needed, "confirmed": quorum.confirmed, "of": quorum.of} if quorum else None,
+        "effect_probe": run.verification.effect_probe if run.verification else None,
+        "error": dict(run.error) if run.error else None,
+    }
+
+
+def waiting_document(state: IncidentState, waiting: Sequence[Waiting]) -> dict[str, Json]:
+    """What waits for people in an incident, as JSON."""
+    return {
+        "incident": state.id,
+        "severity": state.severity,
+        "title": state.title,
+        "waiting": [{"what": w.sentence, "command": w.command} for w in waiting],
+    }
+
+
+def print_incidents(states: Sequence[IncidentState]) -> None:
+    """A table of incidents."""
+    if not states:
+        out.print("There are no incidents.")
+        return
+    table = Table("Incident", "Severity", "Emergency", "State", "Declared", box=None, pad_edge=False)
+    for s in states:
+        table.add_row(s.id, s.severity, s.title, s.status, moment(s.declared_at))
+    out.print(table)
+
+
+def print_incident(state: IncidentState, entries: Sequence[TimelineEntry]) -> None:
+    """An incident on one screen: where it stands, its steps, the timeline."""
+    out.print(f"[bold]{state.id}[/]  [bold red]{state.severity}[/]  {state.title}  [bold]{state.status}[/]")
+    roles = ", ".join(f"{role} {person}" for role, person in state.roles.items())
+    out.print(f"declared {moment(state.declared_at)}" + (f"  ·  {roles}" if roles else ""))
+    for breach in state.breaches:
+        out.print(f"[red]missed[/] {breach.kind} {breach.reference} (due {moment(breach.due_at)})")
+    out.print()
+    for step in state.steps:
+        budget = f" [dim](budget {duration(step.budget.most)})[/]" if step.budget else ""
+        took = f"  {duration(step.finished_at - step.started_at)}" if step.finished_at and step.started_at else ""
+        out.print(f"{_STEP_MARKS[step.status]} {step.number}. {step.title}{budget}{took}")
+        for run in (run for choice in step.choices for run in choice.runs):
+            _print_run(run)
+        for item in step.items:
+            mark = "[green]✔[/]" if item.tick else "[dim]☐[/]"
+            out.print(f"     {mark} {item.text}" + (f" [dim]{item.tick.by}: {item.tick.text}[/]" if item.tick else ""))
+        if step.reason:
+            out.print(f"     [yellow]{step.reason}[/]")
+    out.print()
+    for entry in entries:
+        block = f" [dim](block {entry.height})[/]" if entry.height is not None else ""
+        out.print(f"[dim]{moment(entry.at)}[/]  {entry.author:<12} {entry.sentence}{block}")
+
+
+def print_waiting(found: Sequence[tuple[IncidentState, Sequence[Waiting]]]) -> None:
+    """What waits for people, the command to type under each."""
+    if not any(waiting for _, waiting in found):
+        out.print("Nothing is waiting for you.")
+    for state, waiting in found:
+        if not waiting:
+            continue
+        out.print(f"[bold]{state.id}[/]  [bold red]{state.severity}[/]  {state.title}  ({state.status})")
+        for number, item in enumerate(waiting, start=1):
+            out.print(f"  {number}. {item.sentence}", highlight=False)
+            out.print(f"     [cyan]{item.command}[/]")
+
+
+def _print_run(run: RunState) -> None:
+    color = {ActionStatus.VERIFIED: "green", ActionStatus.UNKNOWN: "red", ActionStatus.FAILED: "red"}
+    shade = color.get(run.status, "yellow")
+    out.print(f"     [{shade}]{run.status}[/] {run.plan.summary if run.plan else run.manual or ''} [dim]{run.id}[/]")
+    if run.tx:
+        out.print(f"       transaction {run.tx}" + (f" in block {run.height}" if run.height is not None else ""))
+    if run.verification:
+        quorum = run.verification.quorum
+        said = f" ({quorum.confirmed} of {quorum.of} providers, {quorum.needed} needed)" if quorum else ""
+        out.print(f"       {run.verification.summary}{said}")
+        if run.verification.effect_probe:
+            out.print(f"       {run.verification.effect_probe}")
+    if run.error:
+        out.print(f"       [red]{run.error_message}[/]")

@@ -1,0 +1,90 @@
+"""What the command line prints: one JSON document alone on standard output with `--json`, else text for people.
+
+Progress, warnings and errors go to standard error, so that output can be piped.
+"""
+
+import json
+import sys
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from rich.console import Console
+
+from tocsin.domain.canonical import Json
+from tocsin.domain.errors import (
+    ConfigurationInvalid,
+    NeedsOperator,
+    OutcomeUnknown,
+    Partial,
+    Refused,
+    TocsinError,
+    Unavailable,
+)
+
+EXIT_DONE = 0
+EXIT_DID_NOT_HOLD = 1
+EXIT_USAGE = 2
+EXIT_REFUSED = 3
+EXIT_UNKNOWN = 4
+EXIT_UNCONFIRMED = 5
+EXIT_INTERRUPTED = 130
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def print_json(document: Json) -> None:
+    """The one JSON document of a command."""
+    json.dump(document, sys.stdout, indent=2, ensure_ascii=False)
+    sys.stdout.write("\n")
+
+
+def print_error(error: TocsinError, *, as_json: bool) -> None:
+    """What happened, whether anything changed, what to do next."""
+    if as_json:
+        print_json({"error": error.as_json()})
+    err.print(f"[bold red]{_HEADINGS.get(type(error), 'Failed')}:[/] ", end="")
+    err.print(error.message, markup=False)
+    file, line = error.data.get("file"), error.data.get("line")
+    if isinstance(file, str) and isinstance(line, int):
+        err.print(f"  at    {file}:{line}", markup=False)
+    if error.next_step:
+        err.print(f"  next  {error.next_step}", markup=False)
+
+
+def exit_code(error: TocsinError) -> int:
+    """The exit code that tells scripts what kind of error it was."""
+    match error:
+        case ConfigurationInvalid():
+            return EXIT_USAGE
+        case Refused() | Unavailable():
+            return EXIT_REFUSED
+        case OutcomeUnknown() | Partial() | NeedsOperator():
+            return EXIT_UNKNOWN
+        case _:
+            return EXIT_DID_NOT_HOLD
+
+
+_HEADINGS: Mapping[type[TocsinError], str] = {
+    ConfigurationInvalid: "Not usable, nothing was tried",
+    Refused: "Refused, nothing changed",
+    Unavailable: "Not available, nothing changed",
+    OutcomeUnknown: "Outcome unknown, it may have taken effect",
+    Partial: "Done in part",
+    NeedsOperator: "A person must look",
+}
+
+
+def duration(value: timedelta) -> str:
+    """A duration as people say it: "5 min", "1 h 30 min", "0.8 s"."""
+    seconds = value.total_seconds()
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds % 1 else f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    hours, minutes = divmod(minutes, 60)
+    return " ".join(part for part in (f"{hours} h" if hours else "", f"{minutes} min" if minutes else "") if part)
+
+
+def moment(value: datetime) -> str:
+    """A moment in UTC, to the millisecond."""
+    return f"{value:%Y-%m-%d %H:%M:%S}.{value.microsecond // 1000:03d}Z"

@@ -1,0 +1,56 @@
+"""A Neo N3 network, ready to use: makes reader, sender and feed from a configuration, and closes what it opened."""
+
+from types import TracebackType
+from typing import Self
+
+import httpx2
+
+from tocsin.connect.neo.feed import NeoFeed
+from tocsin.connect.neo.network import NetworkConfig
+from tocsin.connect.neo.nodes import EndpointStatus, Nodes
+from tocsin.connect.neo.reader import NeoReader
+from tocsin.connect.neo.sender import NeoSender
+from tocsin.connect.neo.wallets import KeyRing
+from tocsin.connect.ports import Outbox
+from tocsin.domain.clock import Clock, SystemClock
+
+CONNECTIONS_MAX = 64
+
+
+class NeoChain:
+    """An async context that holds the connections. `reader`, `sender` and `feed` implement the ports of the same names.
+
+    Nothing is asked of the network on entering: `tocsin pause` must not wait for endpoints that it does not need.
+    """
+
+    def __init__(self, config: NetworkConfig, outbox: Outbox, clock: Clock | None = None) -> None:
+        limits = httpx2.Limits(max_connections=CONNECTIONS_MAX, max_keepalive_connections=CONNECTIONS_MAX)
+        # Half the time for connecting, so that a request which never got that far is told from one without an answer.
+        connect_s = config.times.request_s / 2
+        timeout = httpx2.Timeout(config.times.request_s, connect=connect_s, pool=connect_s)
+        self._http = httpx2.AsyncClient(timeout=timeout, limits=limits, follow_redirects=False)
+        self._nodes = Nodes(config, self._http)
+        self.config = config
+        self.reader = NeoReader(self._nodes)
+        self.sender = NeoSender(self._nodes, KeyRing(config.keys), outbox, clock or SystemClock())
+        self.feed = NeoFeed(self._nodes)
+
+    async def survey(self) -> tuple[EndpointStatus, ...]:
+        """How each endpoint stands now: its newest block, or what is wrong with it. Never raises for an endpoint."""
+        return await self._nodes.survey()
+
+    async def block_ms(self) -> int:
+        """The time between blocks in milliseconds, as the chain says.
+
+        Raises:
+            Unavailable: no endpoint answered.
+        """
+        return await self._nodes.block_ms()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._http.aclose()

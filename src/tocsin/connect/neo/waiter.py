@@ -1,0 +1,204 @@
+"""Waits for what became of a sent transaction: in a block, or never any more, on the word of a quorum.
+
+Rebroadcasts the same bytes when a block has gone by without the transaction. Everything ends: by inclusion, by the
+expiry of the transaction, or by a bound of `TimeLimits`, and then the outcome is unknown.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tocsin.connect.neo.broadcast import offer
+from tocsin.connect.neo.nodes import Answer, Node, Nodes, Reply, Silence, answers_in, height_in
+from tocsin.connect.neo.quorum import agreed_height, agreement, providers_of, supporters
+from tocsin.connect.neo.rpc import RpcRejected, TransportFailed, read
+from tocsin.connect.neo.values import execution_of
+from tocsin.connect.neo.wire import APPLICATION_LOG, COUNT
+from tocsin.connect.ports import Execution, Included, Outbox, OutboxEntry, OutboxStatus, Sent
+from tocsin.domain.actions import QuorumResult
+from tocsin.domain.errors import Failed, OutcomeUnknown, Refused, Unavailable
+from tocsin.domain.hashes import TxHash
+
+_NOT_ON_CHAIN = frozenset({-100, -101, -103, -104, -105})
+"""Unknown block, transaction or script container: the ways of saying that no block holds it."""
+POLL_S_WITHOUT_BLOCK_TIME = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Inclusion:
+    """The block that holds the transaction, and what it did there."""
+
+    height: int
+    execution: Execution
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """One endpoint's view: its newest block, and the transaction if a block there holds it."""
+
+    height: int
+    inclusion: Inclusion | None
+
+
+@dataclass(slots=True)
+class _Vigil:
+    """What one wait remembers from look to look; moments are the event loop's seconds."""
+
+    started: float
+    heard: float
+    doubtful_since: float | None = None
+    offered_at: int | None = None
+
+
+class Waiter:
+    """Waits for transactions, and settles their outbox entries."""
+
+    def __init__(self, nodes: Nodes, outbox: Outbox) -> None:
+        self._nodes = nodes
+        self._outbox = outbox
+        self._times = nodes.config.times
+        self._quorum = nodes.config.quorum
+
+    async def wait(self, sent: Sent) -> Included:
+        """See `ChainSender.wait`.
+
+        `OutcomeUnknown.data` says how far it came: `tx`, `valid_until_block`, `confirmed` providers of `needed` and
+        `of`, and `height` and `halted` where somebody had it in a block.
+        """
+        loop = asyncio.get_running_loop()
+        vigil = _Vigil(started=loop.time(), heard=loop.time())
+        entry = await self._outbox.get(sent.key)
+        while True:
+            replies = await self._nodes.ask(lambda node: sighting_at(node, sent.tx), enough=self._enough)
+            sightings = answers_in(replies)
+            if (included := self._included(sent, sightings)) is not None:
+                await self._settle(sent.key, OutboxStatus.INCLUDED, included.height)
+                return included
+            if self._expired(sent, sightings):
+                await self._settle(sent.key, OutboxStatus.EXPIRED, None)
+                raise self._never(sent)
+            self._give_up_in_time(vigil, sent, replies, loop.time())
+            if entry is not None:
+                await self._offer_again(vigil, entry, sightings)
+            await asyncio.sleep(await self._poll_s())
+
+    def _enough(self, sightings: Sequence[Answer[Sighting]]) -> bool:
+        return len(providers_of(sightings)) >= self._quorum
+
+    def _included(self, sent: Sent, sightings: Sequence[Answer[Sighting]]) -> Included | None:
+        agreed = agreement(sightings, self._quorum, lambda sighting: sighting.inclusion)
+        if agreed is None or agreed.value is None:
+            return None
+        quorum = self._result(len(agreed.providers))
+        return Included(sent.tx, agreed.value.height, agreed.value.execution, quorum)
+
+    def _expired(self, sent: Sent, sightings: Sequence[Answer[Sighting]]) -> bool:
+        """Whether no block can hold it any more: a quorum is past the last block that may, and nobody has it."""
+        if any(sighting.value.inclusion is not None for sighting in sightings):
+            return False
+        past = [sighting for sighting in sightings if sighting.value.height >= sent.valid_until_block]
+        return len(providers_of(past)) >= self._quorum
+
+    def _give_up_in_time(self, vigil: _Vigil, sent: Sent, replies: Sequence[Reply[Sighting]], now: float) -> None:
+        sightings = answers_in(replies)
+        if sightings:
+            vigil.heard = now
+        seen = any(sighting.value.inclusion is not None for sighting in sightings)
+        past = any(sighting.value.height >= sent.valid_until_block for sighting in sightings)
+        # Somebody has an outcome but no quorum confirms it: either it soon will, or nodes are gone or lying.
+        if not (past or (seen and not self._enough(sightings))):
+            vigil.doubtful_since = None
+        elif vigil.doubtful_since is None:
+            vigil.doubtful_since = now
+        if vigil.doubtful_since is not None and now - vigil.doubtful_since > self._times.confirm_s:
+            raise self._unknown("unconfirmed", "too few independent endpoints confirm it", sent, replies)
+        if now - vigil.heard > self._times.silence_s:
+            raise self._unknown("endpoints-silent", "no endpoint answers", sent, replies)
+        if now - vigil.started > self._times.outcome_s:
+            raise self._unknown("no-outcome", f"nothing certain within {self._times.outcome_s:g} s", sent, replies)
+
+    async def _offer_again(self, vigil: _Vigil, entry: OutboxEntry, sightings: Sequence[Answer[Sighting]]) -> None:
+        if entry.status is not OutboxStatus.STORED or any(each.value.inclusion is not None for each in sightings):
+            return
+        height = agreed_height([Answer(each.endpoint, each.value.height) for each in sightings], self._quorum)
+        if height is None:
+            return
+        if vigil.offered_at is not None and height > vigil.offered_at:
+            await offer(self._nodes, entry.raw)
+        vigil.offered_at = height if vigil.offered_at is None else max(height, vigil.offered_at)
+
+    async def _settle(self, key: str, status: OutboxStatus, height: int | None) -> None:
+        # The chain's word stands even where the outbox says otherwise (an entry given up as refused that somebody
+        # took after all), and even for bytes that another outbox holds.
+        with contextlib.suppress(Refused):
+            await self._outbox.settle(key, status, height)
+
+    async def _poll_s(self) -> float:
+        try:
+            return await self._nodes.poll_s()
+        except Unavailable:
+            return POLL_S_WITHOUT_BLOCK_TIME
+
+    def _result(self, confirmed: int) -> QuorumResult:
+        return QuorumResult(needed=self._quorum, confirmed=confirmed, of=len(self._nodes.config.providers))
+
+    def _never(self, sent: Sent) -> Failed:
+        return Failed(
+            "expired",
+            f"transaction {sent.tx} is in no block, and block {sent.valid_until_block}, the last that could, is past",
+            next_step="nothing happened on the chain; try again as a new run",
+            data={"tx": sent.tx, "valid_until_block": sent.valid_until_block},
+        )
+
+    def _unknown(self, code: str, why: str, sent: Sent, replies: Sequence[Reply[Sighting]]) -> OutcomeUnknown:
+        behind = supporters(answers_in(replies), lambda sighting: sighting.inclusion)
+        seen = [(inclusion, providers) for inclusion, providers in behind.items() if inclusion is not None]
+        inclusion, providers = max(seen, key=lambda each: len(each[1]), default=(None, frozenset[str]()))
+        confirmed = self._result(len(providers))
+        return OutcomeUnknown(
+            code,
+            f"what became of transaction {sent.tx} is not known: {why} ({confirmed.confirmed} of {confirmed.of} "
+            f"providers have it in a block, {confirmed.needed} needed): {'; '.join(_show(reply) for reply in replies)}",
+            next_step=f"look for it on another node; don't send it anew before block {sent.valid_until_block} is past",
+            data={
+                "tx": sent.tx,
+                "valid_until_block": sent.valid_until_block,
+                "needed": confirmed.needed,
+                "confirmed": confirmed.confirmed,
+                "of": confirmed.of,
+                "height": None if inclusion is None else inclusion.height,
+                "halted": None if inclusion is None else inclusion.execution.halted,
+            },
+        )
+
+
+async def sighting_at(node: Node, tx: TxHash) -> Sighting:
+    """One endpoint's view of a transaction. The height is asked first, so "not in a block" holds at that height.
+
+    Raises:
+        RpcFailure: the endpoint gave no answer.
+    """
+    count, log, height = await node.rpc.batch(
+        [("getblockcount", ()), ("getapplicationlog", (tx,)), ("gettransactionheight", (tx,))]
+    )
+    newest = height_in(node, count)
+    for result in (log, height):
+        if isinstance(result, RpcRejected) and result.code not in _NOT_ON_CHAIN:
+            raise result
+    if isinstance(log, RpcRejected) or isinstance(height, RpcRejected):
+        return Sighting(newest, None)
+    execution = read(APPLICATION_LOG, log).executions[0]
+    if execution.trigger != "Application":
+        raise TransportFailed(f"the application log of {tx} is none of a transaction", delivered=True)
+    return Sighting(newest, Inclusion(read(COUNT, height), execution_of(execution, container=tx)))
+
+
+def _show(reply: Reply[Sighting]) -> str:
+    if isinstance(reply, Silence):
+        return str(reply)
+    sighting = reply.value
+    if sighting.inclusion is None:
+        return f"{reply.endpoint.name}: not up to block {sighting.height}"
+    state = "HALT" if sighting.inclusion.execution.halted else "FAULT"
+    return f"{reply.endpoint.name}: in block {sighting.inclusion.height}, {state}"

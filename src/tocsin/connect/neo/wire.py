@@ -1,0 +1,153 @@
+"""The shapes of the JSON-RPC answers that Tocsin reads, checked as they come in. Only what is used is named."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, field_validator
+
+
+BLOCK_MS_MAX = 3_600_000
+"""The longest block time that is believed: an hour."""
+
+type Hash160 = Annotated[str, Field(pattern=r"^0x[0-9a-f]{40}$")]
+type Hash256 = Annotated[str, Field(pattern=r"^0x[0-9a-f]{64}$")]
+type Index = Annotated[int, Field(ge=0, le=2**31)]
+"""A block's index or a number of blocks. The chain's own are unsigned 32-bit; what is near their end is no answer."""
+type Milliseconds = Annotated[int, Field(ge=0, le=253_402_300_799_000)]
+"""Since the epoch, up to the year 9999."""
+
+
+class Answer(BaseModel):
+    """Base: other members are ignored, so that newer nodes may say more."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class StackItem(Answer):
+    """A VM stack item; what `value` is depends on `type`, see `values`."""
+
+    type: str
+    value: JsonValue = None
+
+
+class NotificationAnswer(Answer):
+    contract: Hash160
+    eventname: str
+    state: StackItem
+
+
+class ScriptAnswer(Answer):
+    """What a script did: the part that a test invocation and an application log have in common."""
+
+    exception: str | None = None
+    gasconsumed: int = Field(ge=0)
+    stack: tuple[StackItem, ...] = ()
+    notifications: tuple[NotificationAnswer, ...] = ()
+
+    @field_validator("stack", mode="before")
+    @classmethod
+    def _unshowable(cls, stack: object) -> object:
+        # neo-go writes "error: …" in place of a stack that it can't show (recursive or too large).
+        return ({"type": "InteropInterface"},) if isinstance(stack, str) else stack
+
+    @field_validator("notifications", mode="before")
+    @classmethod
+    def _none(cls, notifications: object) -> object:
+        return notifications or ()
+
+
+class InvocationAnswer(ScriptAnswer):
+    state: str
+
+
+class LoggedExecution(ScriptAnswer):
+    trigger: str
+    vmstate: str
+
+
+class ApplicationLog(Answer):
+    executions: tuple[LoggedExecution, ...] = Field(min_length=1)
+
+
+class TransactionSigner(Answer):
+    account: Hash160
+
+
+class BlockTransactionAnswer(Answer):
+    hash: Hash256
+    signers: tuple[TransactionSigner, ...] = Field(min_length=1)
+
+
+class BlockAnswer(Answer):
+    """A verbose block."""
+
+    hash: Hash256
+    index: Index
+    time: Milliseconds
+    tx: tuple[BlockTransactionAnswer, ...] = ()
+
+
+class Protocol(Answer):
+    network: int
+    msperblock: int = Field(gt=0, le=BLOCK_MS_MAX)
+    maxvaliduntilblockincrement: int = Field(gt=0, le=2**31)
+
+
+class Version(Answer):
+    useragent: str = ""
+    protocol: Protocol
+
+
+class NetworkFee(Answer):
+    networkfee: int = Field(ge=0)
+
+
+class ManifestParameter(Answer):
+    name: str
+    type: str
+
+
+class ManifestMethodAnswer(Answer):
+    name: str
+    parameters: tuple[ManifestParameter, ...] = ()
+    returntype: str
+    safe: bool = False
+
+
+class Abi(Answer):
+    methods: tuple[ManifestMethodAnswer, ...] = ()
+
+
+class ManifestAnswer(Answer):
+    name: str
+    abi: Abi
+
+
+class ContractState(Answer):
+    hash: Hash160
+    manifest: ManifestAnswer
+
+
+class Sending(Answer):
+    hash: str
+
+
+class AddedHeader(Answer):
+    index: Index
+
+
+class HeaderEvent(Answer):
+    """A WebSocket notification of a new block's header."""
+
+    method: Literal["header_of_added_block"]
+    params: tuple[AddedHeader]
+
+
+COUNT = TypeAdapter[int](Index)
+INVOCATION = TypeAdapter(InvocationAnswer)
+APPLICATION_LOG = TypeAdapter(ApplicationLog)
+BLOCK = TypeAdapter(BlockAnswer)
+VERSION = TypeAdapter(Version)
+NETWORK_FEE = TypeAdapter(NetworkFee)
+CONTRACT_STATE = TypeAdapter(ContractState)
+SENDING = TypeAdapter(Sending)
+HEADER_EVENT = TypeAdapter(HeaderEvent)

@@ -1,0 +1,132 @@
+"""Runbooks that may run: kept by hash, compiled once, inert until people have accepted them.
+
+A runbook is code, and is guarded like code. The first acceptance, and one in which an action that changes something is
+new or different, need two people; other changes need one.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from tocsin.domain.canonical import canonical_bytes
+from tocsin.domain.clock import Clock
+from tocsin.domain.errors import Refused
+from tocsin.respond.approvals import Principals, SignMessage
+from tocsin.respond.ports import RunbookStore
+from tocsin.runbook.compile import compile_runbook
+from tocsin.runbook.model import Runbook
+
+READING_ACTIONS = frozenset({"contract.read", "rpc.query", "http.get", "workload.status", "workload.logs"})
+"""Verbs that change nothing; every other verb, also one that is unknown here, counts as changing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """Where the acceptance of a runbook stands."""
+
+    runbook: Runbook
+    needed: int
+    accepted_by: tuple[str, ...]
+
+    @property
+    def complete(self) -> bool:
+        return len(self.accepted_by) >= self.needed
+
+
+@dataclass
+class Library:
+    """The runbooks of the installation."""
+
+    store: RunbookStore
+    principals: Principals
+    clock: Clock
+    _compiled: dict[str, Runbook] = field(default_factory=dict[str, Runbook])
+
+    async def accept(self, text: bytes, file: str, principal: str, sign: SignMessage) -> Acceptance:
+        """Records a principal's signed acceptance of exactly this text.
+
+        Raises:
+            ConfigurationInvalid: the text is no runbook.
+            Refused: the principal is not enrolled, or the signature is not theirs.
+        """
+        runbook = compile_runbook(text, file)
+        person = self.principals.get(principal)
+        signature = sign(acceptance_message(runbook.hash))
+        if not self.principals.is_signed_by(person, acceptance_message(runbook.hash), signature):
+            raise Refused(
+                "acceptance-not-signed",
+                f"the acceptance is not signed by the enrolled key of {principal}",
+                next_step="accept with the key that is enrolled under [people]",
+            )
+        needed = await self._needed(runbook)
+        await self.store.keep(runbook.hash, text.decode(), file)
+        await self.store.accept(runbook.hash, principal, signature, self.clock.now(), needed=needed)
+        return await self.acceptance(runbook)
+
+    async def acceptance(self, runbook: Runbook) -> Acceptance:
+        """Where the acceptance of this runbook stands. A forged acceptance does not count."""
+        rows = await self.store.acceptances(runbook.hash)
+        message = acceptance_message(runbook.hash)
+        valid = tuple(
+            dict.fromkeys(
+                row.principal
+                for row in rows
+                if self.principals.is_signed_by(self.principals.get(row.principal), message, row.signature)
+            )
+        )
+        needed = rows[0].needed if rows else await self._needed(runbook)
+        return Acceptance(runbook, needed, valid)
+
+    async def accepted(self) -> Runbook:
+        """The runbook that new incidents follow: the one whose acceptance was completed last.
+
+        Raises:
+            Refused: none is accepted.
+        """
+        for hash_ in await self.store.newest_first():
+            acceptance = await self.acceptance(await self.pinned(hash_))
+            if acceptance.complete:
+                return acceptance.runbook
+        raise Refused(
+            "no-runbook-accepted",
+            "no runbook is accepted, so no procedure can run",
+            next_step="two people run `tocsin runbook accept --as NAME`",
+        )
+
+    async def pinned(self, hash_: str) -> Runbook:
+        """The runbook with this hash, as an incident pinned it.
+
+        Raises:
+            Refused: it is not in the store.
+        """
+        if hash_ not in self._compiled:
+            kept = await self.store.text(hash_)
+            if kept is None:
+                raise Refused("runbook-missing", f"the store has no runbook {hash_[:12]}", next_step="restore the store")
+            text, file = kept
+            self._compiled[hash_] = compile_runbook(text.encode(), file)
+        return self._compiled[hash_]
+
+    async def _needed(self, runbook: Runbook) -> int:
+        try:
+            standing = await self.accepted()
+        except Refused:
+            return 2
+        return 1 if changing_calls(standing) == changing_calls(runbook) else 2
+
+
+def acceptance_message(runbook_hash: str) -> bytes:
+    """The bytes that an accepting person signs."""
+    return f"tocsin runbook acceptance\n{runbook_hash}".encode()
+
+
+def changing_calls(runbook: Runbook) -> Sequence[bytes]:
+    """The calls of the runbook's emergencies that change something, with where they stand in the procedure."""
+    calls: list[bytes] = []
+    for emergency in runbook.emergencies:
+        for step in emergency.steps:
+            for choice in step.choices:
+                for command in choice.alternatives:
+                    if command.call is not None and command.call.action not in READING_ACTIONS:
+                        where = [emergency.slug, step.number, command.call.action]
+                        calls.append(canonical_bytes([*where, dict(command.call.arguments)]))
+    return calls

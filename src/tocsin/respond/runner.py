@@ -1,0 +1,310 @@
+"""Carries out what the incident asks for: preflights, runs and their verification, and the other commands.
+
+Every method is safe to repeat: outcomes are recorded under keys made of the run's id, and a run's own key is what the
+outbox knows it by. So a workflow that starts again after a crash ends with one effect and one record.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+import structlog
+
+from tocsin.actions.catalogue import Bound, Catalogue
+from tocsin.actions.protocol import Receipt
+from tocsin.domain.actions import ActionCall, ActionStatus, Autonomy, Plan
+from tocsin.domain.canonical import Json
+from tocsin.domain.clock import Clock
+from tocsin.domain.errors import (
+    Failed,
+    NeedsOperator,
+    OutcomeUnknown,
+    Partial,
+    Refused,
+    TocsinError,
+    Unavailable,
+)
+from tocsin.domain.principals import TOCSIN
+from tocsin.incident.events import Event, PlanProposed, RoleAssigned, RunFinished, RunManual, RunRefused, RunSent
+from tocsin.incident.state import IncidentState, RunState
+from tocsin.respond.approvals import Principals
+from tocsin.respond.incidents import Incidents
+from tocsin.respond.ports import Leases
+from tocsin.runbook.model import Command
+from tocsin.runbook.placeholders import bind_placeholders
+
+log = structlog.get_logger(__name__)
+
+LEASE_TTL = timedelta(minutes=15)
+LEASE_WAIT_MAX = timedelta(seconds=30)
+_LEASE_POLL_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the installation says about running actions: its mode, settings an action, variables, and who takes roles."""
+
+    mode: Autonomy
+    autonomy: Mapping[str, Autonomy]
+    variables: Mapping[str, str]
+    roles: Mapping[str, tuple[str, ...]]
+
+
+
+@dataclass(frozen=True, slots=True)
+class Runner:
+    """Runs actions for incidents."""
+
+    incidents: Incidents
+    catalogue: Catalogue
+    leases: Leases
+    principals: Principals
+    clock: Clock
+    rules: Rules
+
+    async def assign_roles(self, incident: str, roles: tuple[str, ...]) -> None:
+        """Fills roles with the people that the configuration names first for them."""
+        for role in roles:
+            people = self.rules.roles.get(role, ())
+            if people:
+                await self._record(incident, RoleAssigned(role, people[0]), key=f"role:{role}:{people[0]}")
+
+    async def preflight(self, incident: str, run: str) -> None:
+        """Tries a run's alternatives in order and records the first plan that passes, or why none does."""
+        state = await self.incidents.state(incident)
+        found = state.run(run)
+        if found is None or found.status is not ActionStatus.PREFLIGHT:
+            return
+        refusals: list[str] = []
+        error: TocsinError | None = None
+        for index in found.alternatives:
+            command = await self._command(state, found, index)
+            if command.call is None:
+                if not refusals:
+                    await self._record(incident, RunManual(run, index, command.manual or "a person must do this"), f"{run}:manual")
+                    return
+                refusals.append(f"{command.text}: {command.manual}")
+                continue
+            try:
+                bound, plan = await self.plan(state, run, command.call)
+            except (Refused, Unavailable) as refused:
+                refused.data.update(file=command.position.file, line=command.position.line)
+                refusals.append(f"{command.position}: {refused.message}")
+                error = error or refused
+                continue
+            proposed = PlanProposed(run, index, plan, self.autonomy(state, bound, command.call), tuple(refusals))
+            await self._record(incident, proposed, f"{run}:proposed")
+            return
+        if error is not None and error.code == "action-not-installed":
+            await self._record(incident, RunManual(run, found.alternatives[0], error.message), f"{run}:manual")
+            return
+        refused_event = RunRefused(run, (error or Refused("nothing-to-run", "no alternative can run")).as_json())
+        await self._record(incident, refused_event, f"{run}:refused")
+
+    async def plan(self, state: IncidentState, run: str, call: ActionCall) -> tuple[Bound, Plan]:
+        """Binds a call for an incident and makes the plan of its run, by its preflight.
+
+        Raises:
+            Refused, Unavailable: it would fail.
+        """
+        variables = {**self.rules.variables, **incident_variables(state)}
+        return await plan_call(self.catalogue, call, variables, run=run, runbook_hash=state.runbook_hash)
+
+    def autonomy(self, state: IncidentState, bound: Bound, call: ActionCall) -> Autonomy:
+        """How freely the run may go: the strictest of mode, source and setting. What only reads may act, but for mode."""
+        setting = self.rules.autonomy.get(bound.name, bound.autonomy)
+        if not bound.changes:
+            return setting
+        source = Autonomy.ASK if call.inferred else Autonomy.ACT
+        return Autonomy.strictest(self.rules.mode, state.mode, source, setting)
+
+    async def send(self, incident: str, run: str) -> None:
+        """Does an approved run up to its receipt: leases what it changes, checks the consents again, acts once."""
+        state = await self.incidents.state(incident)
+        found = state.run(run)
+        if found is None or found.plan is None or found.status is not ActionStatus.RUNNING or found.tx is not None:
+            return
+        plan = found.plan
+        try:
+            bound = self.catalogue.restore(plan.action, plan.inputs)
+            # After a crash the run may stand in the outbox already: then there is nothing to permit or to send anew.
+            receipt = await bound.recall(run, plan.before)
+            if receipt is None:
+                await self._permitted(state, found, bound, plan)
+                await self._lease(run, plan)
+                receipt = await bound.run(run, plan.before)
+        except TocsinError as error:
+            # A read that fails before the action has begun to send is a refusal; the sender raises OutcomeUnknown itself.
+            await self._finish(incident, run, _status_of(error, before_sending=True), error=error)
+            await self._release(run, plan)
+            return
+        if receipt.tx is not None and receipt.valid_until_block is not None:
+            await self._record(incident, RunSent(run, receipt.tx, receipt.valid_until_block), f"{run}:sent")
+
+    async def verify(self, incident: str, run: str) -> None:
+        """Reads the world after a run and records how it ended."""
+        state = await self.incidents.state(incident)
+        found = state.run(run)
+        if found is None or found.plan is None or found.status is not ActionStatus.RUNNING:
+            return
+        await self._conclude(incident, run, found.plan, attempt="finished")
+
+    async def reconcile(self, incident: str, run: str, attempt: str) -> None:
+        """Asks the world again about a run whose outcome is unknown; never sends anything new."""
+        state = await self.incidents.state(incident)
+        found = state.run(run)
+        if found is None or found.plan is None or found.status not in (ActionStatus.UNKNOWN, ActionStatus.RUNNING):
+            return
+        await self._conclude(incident, run, found.plan, attempt=f"reconciled:{attempt}")
+
+    async def _conclude(self, incident: str, run: str, plan: Plan, *, attempt: str) -> None:
+        bound = self.catalogue.restore(plan.action, plan.inputs)
+        receipt: Receipt | None = None
+        try:
+            receipt = await bound.recall(run, plan.before)
+            if receipt is None:
+                raise Failed("nothing-sent", "nothing stands in the outbox for this run: nothing was ever sent")
+            verification = await bound.verify(run, plan.before, receipt)
+        except TocsinError as error:
+            await self._finish(incident, run, _status_of(error), receipt, error=error, attempt=attempt)
+        else:
+            event = RunFinished(
+                run,
+                ActionStatus.VERIFIED if verification.holds else ActionStatus.FAILED,
+                receipt.tx,
+                verification.height,
+                verification,
+                None if verification.holds else Failed("does-not-hold", verification.summary).as_json(),
+            )
+            await self._record(incident, event, f"{run}:{attempt}")
+        await self._release(run, plan)
+
+    async def crashed(self, incident: str, run: str, error: Exception) -> None:
+        """Records that a run met an error that nobody foresaw: its outcome is unknown until it is reconciled."""
+        log.error("run_crashed", incident=incident, run=run, error=type(error).__name__, exc_info=error)
+        state = await self.incidents.state(incident)
+        found = state.run(run)
+        unknown = OutcomeUnknown(
+            "internal-error",
+            f"Tocsin itself failed during this run ({type(error).__name__})",
+            next_step="run the step again: it asks the chain what became of it, and sends nothing new",
+        )
+        if found is not None and found.status is ActionStatus.PREFLIGHT:
+            await self._record(incident, RunRefused(run, unknown.as_json()), f"{run}:refused")
+        else:
+            await self._finish(incident, run, ActionStatus.UNKNOWN, error=unknown, attempt="crashed")
+
+    async def _permitted(self, state: IncidentState, run: RunState, bound: Bound, plan: Plan) -> None:
+        """Checks once more, from settings and signatures alone, that this plan may run now.
+
+        Raises:
+            Refused: it may not.
+        """
+        assert run.alternative is not None, "a plan has an alternative"
+        command = await self._command(state, run, run.alternative)
+        assert command.call is not None, "a plan was made for a manual command"
+        judged = replace(run, autonomy=self.autonomy(state, bound, command.call))
+        needed = judged.approvals_required
+        if needed is None:
+            raise Refused("mode-observe", "this installation only observes: nothing runs", next_step="change the mode")
+        consents = self.principals.consents(run.approvals, plan, self.clock.now())
+        if len(consents) >= needed or judged.acts_after_wait:
+            return
+        raise Refused(
+            "not-approved",
+            f"{needed} approval(s) are needed, and {len(consents)} valid one(s) stand",
+            next_step="run the step again and approve its plan",
+        )
+
+    async def _command(self, state: IncidentState, run: RunState, alternative: int) -> Command:
+        _, emergency = await self.incidents.emergency_of(state)
+        return emergency.steps[run.step - 1].choices[run.choice].alternatives[alternative]
+
+    async def _lease(self, run: str, plan: Plan) -> None:
+        end = self.clock.now() + LEASE_WAIT_MAX
+        for resource in plan.resources:
+            while not await self.leases.acquire(resource, run, LEASE_TTL):
+                if self.clock.now() >= end:
+                    raise Refused(
+                        "resource-in-use",
+                        f"another run is changing {resource}; nothing was sent",
+                        next_step="wait until it has ended, then run the step again",
+                    )
+                await asyncio.sleep(_LEASE_POLL_S)
+
+    async def _release(self, run: str, plan: Plan) -> None:
+        for resource in plan.resources:
+            await self.leases.release(resource, run)
+
+    async def _finish(
+        self,
+        incident: str,
+        run: str,
+        status: ActionStatus,
+        receipt: Receipt | None = None,
+        *,
+        error: TocsinError,
+        attempt: str = "finished",
+    ) -> None:
+        tx = receipt.tx if receipt is not None else None
+        await self._record(incident, RunFinished(run, status, tx, None, None, error.as_json()), f"{run}:{attempt}")
+
+    async def _record(self, incident: str, event: Event, key: str) -> None:
+        await self.incidents.record(incident, event, TOCSIN.id, key=key)
+
+
+async def plan_call(
+    catalogue: Catalogue, call: ActionCall, variables: Mapping[str, str], *, run: str, runbook_hash: str
+) -> tuple[Bound, Plan]:
+    """Binds a call to the platform and makes its plan, by its preflight.
+
+    Raises:
+        Refused: a placeholder has no value, or the preflight failed; the data names file and line.
+        Unavailable: the platform can't be asked now.
+    """
+    where: dict[str, Json] = {"file": call.position.file, "line": call.position.line}
+    arguments, missing = bind_placeholders(dict(call.arguments), variables)
+    try:
+        if missing:
+            raise Refused(
+                "placeholder-unbound",
+                f"no value is bound for {', '.join(f'<{name}>' for name in missing)}",
+                next_step="bind it under [variables] in the configuration",
+            )
+        assert isinstance(arguments, Mapping)
+        bound = await catalogue.bind(ActionCall(call.action, arguments, call.position, call.inferred))
+        preflight = await bound.preflight()
+    except TocsinError as error:
+        error.data.update(where)
+        raise
+    return bound, Plan(
+        run=run,
+        action=bound.name,
+        summary=preflight.summary,
+        inputs=bound.inputs(),
+        before=preflight.before,
+        resources=preflight.resources,
+        approvals_needed=bound.approvals,
+        runbook_hash=runbook_hash,
+    )
+
+
+def incident_variables(state: IncidentState) -> dict[str, str]:
+    """Values that the incident itself gives to placeholders."""
+    reason = f"{state.id}: {state.title}"
+    return {"reason": reason, "emergency_reason": reason, "timestamp": state.declared_at.isoformat()}
+
+
+def _status_of(error: TocsinError, *, before_sending: bool = False) -> ActionStatus:
+    match error:
+        case Refused():
+            return ActionStatus.REFUSED
+        case Failed() | NeedsOperator():
+            return ActionStatus.FAILED
+        case Partial():
+            return ActionStatus.PARTIAL
+        case Unavailable() if before_sending:
+            return ActionStatus.REFUSED
+        case _:
+            return ActionStatus.UNKNOWN

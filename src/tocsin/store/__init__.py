@@ -1,0 +1,1 @@
+"""Tables and migrations; implements the repositories that the rooms declare, on SQLite."""
