@@ -7,7 +7,7 @@ what a dry run needs), and a *service* (both, with workflows and the follower: w
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -101,7 +101,7 @@ async def open_desk(
     clock: Clock | None = None,
     simulated: Sequence[Responder] = (),
     event_log: EventLog | None = None,
-) -> AsyncIterator[Desk]:
+) -> AsyncGenerator[Desk]:
     """Opens the store (made and migrated where needed). `event_log` replaces the store's, for tests of crashes."""
     clock = clock or SystemClock()
     people = [
@@ -118,7 +118,7 @@ async def open_desk(
 
 
 @asynccontextmanager
-async def open_platform(settings: Settings, outbox: Outbox, clock: Clock | None = None) -> AsyncIterator[NeoChain]:
+async def open_platform(settings: Settings, outbox: Outbox, clock: Clock | None = None) -> AsyncGenerator[NeoChain]:
     """Connects to the chain of the configuration. Nothing is asked of it yet."""
     async with NeoChain(network_config(settings), outbox, clock) as chain:
         yield chain
@@ -200,7 +200,7 @@ async def open_service(
     roles: Mapping[str, tuple[str, ...]] | None = None,
     event_log: EventLog | None = None,
     outbox: Outbox | None = None,
-) -> AsyncIterator[Service]:
+) -> AsyncGenerator[Service]:
     """Wires the whole of Tocsin. `simulated` and `roles` are for drills, `event_log` and `outbox` for tests of crashes.
 
     Only one service may run in a process at a time (DBOS), and only one on a state folder.

@@ -163,11 +163,11 @@ class Settings(BaseSettings):
     @classmethod
     def settings_customise_sources(
         cls,
-        settings_cls: type[BaseSettings],
+        settings_cls: type[BaseSettings],  # noqa: ARG003
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """The environment wins over the file (whose content arrives as init arguments)."""
         return env_settings, init_settings
@@ -199,7 +199,9 @@ def read_settings(path: Path) -> Settings:
         with path.open("rb") as file:
             text = file.read(CONFIGURATION_BYTES_MAX + 1)
         if len(text) > CONFIGURATION_BYTES_MAX:
-            raise ConfigurationInvalid("configuration-too-large", f"{path} has more than {CONFIGURATION_BYTES_MAX} bytes")
+            raise ConfigurationInvalid(
+                "configuration-too-large", f"{path} has more than {CONFIGURATION_BYTES_MAX} bytes"
+            )
         content = tomllib.loads(text.decode())
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigurationInvalid(

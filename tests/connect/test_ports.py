@@ -1,7 +1,6 @@
 """The Neo N3 side is what the ports ask for: the type checker reads this, and running it costs nothing."""
 
 from fakes.outbox import MemoryOutbox
-
 from tocsin.connect.neo.chain import NeoChain
 from tocsin.connect.neo.network import Endpoint, NetworkConfig
 from tocsin.connect.ports import BlockFeed, ChainReader, ChainSender

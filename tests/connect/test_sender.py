@@ -231,6 +231,25 @@ async def test_a_refusal_is_no_refusal_while_one_endpoint_has_not_said_its_word(
     assert await private_chain.gas_of(payment.payee) == payment.amount
 
 
+async def test_a_refusal_says_nothing_about_bytes_that_were_there_before(private_chain: PrivateChain) -> None:
+    """The crash may have come after they were offered: whoever refuses them now can't say that nobody has them."""
+    payment, outbox = Payment.of(private_chain), MemoryOutbox()
+    async with chain_of(private_chain.config(), OutboxThatDies(outbox)) as dying:
+        with pytest.raises(Died):
+            await dying.sender.submit("run-1", payment.calls, purpose="refill")
+    refusing = rejecting("sendrawtransaction", VERIFICATION_FAILED, "verification failed")
+    async with (
+        proxy(private_chain.validator.http_url, refusing) as only,
+        chain_of(private_chain.config(endpoints=through(only), quorum=1), outbox) as chain,
+    ):
+        # The node behind the endpoint takes them, whatever the endpoint says.
+        sent = await chain.sender.submit("run-1", payment.calls, purpose="refill")
+        assert (await chain.sender.wait(sent)).execution.halted
+    settled = await outbox.get("run-1")
+    assert settled is not None
+    assert settled.status is OutboxStatus.INCLUDED
+
+
 async def test_a_full_pool_is_no_refusal(private_chain: PrivateChain) -> None:
     outbox = MemoryOutbox()
     full = rejecting("sendrawtransaction", POOL_FULL, "mempool capacity reached")

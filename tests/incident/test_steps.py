@@ -17,6 +17,7 @@ from tocsin.incident.events import (
     StepSkipped,
 )
 from tocsin.incident.state import StepStatus
+from tocsin.incident.waiting import waiting_for
 
 BUDGET = DeadlineKind.STEP_BUDGET
 
@@ -147,6 +148,7 @@ def test_a_later_choice_may_run_by_name_when_the_first_has_failed() -> None:
         "INC-1/1.1.1", 1, 1, (0,)
     )
     assert "under way" in (story.refused("alice", StepRequested(1, "both", choice=0)) or "")
+    assert waiting_for(story.state) == (), "one thing at a time"
     story.proposes("INC-1/1.1.1")
     story.tocsin(finished("INC-1/1.1.1"))
     assert story.step(1).status is StepStatus.FAILED, "the first choice still has failed"

@@ -242,5 +242,3 @@ def is_true(value: StackValue) -> bool:
     if isinstance(value, bytes):
         return any(value)
     return bool(value)
-
-

@@ -18,7 +18,6 @@ from tocsin.domain.canonical import Json
 from tocsin.domain.errors import Refused
 from tocsin.domain.hashes import ScriptHash
 
-
 _PAUSED_ALREADY = Receipt(note="was paused already; nothing was sent")
 
 
@@ -152,7 +151,9 @@ class ContractPause:
         execution = reading.execution
         if not (execution.halted and execution.stack and is_true(execution.stack[0])):
             return Verification(
-                False, f"{given.paused} says that nothing is paused at height {reading.height}", reading.height,
+                False,
+                f"{given.paused} says that nothing is paused at height {reading.height}",
+                reading.height,
                 reading.quorum,
             )
         stopped, sentence = await self._effect(given, before, reading)
@@ -186,7 +187,6 @@ class ContractPause:
     ) -> tuple[bool, str | None]:
         """Whether the guarded user calls really stopped, and the sentence that says it (None: no probe is bound)."""
         stood = before.get("probes")
-        halted_before = stood if isinstance(stood, Mapping) else {}
         sentences: list[str] = []
         for probe in self._probes_of(given):
             call = await self._probe_call(probe)
@@ -195,6 +195,7 @@ class ContractPause:
                 return False, f"{probe.name} still works"
             if probe.reason not in (now.exception or ""):
                 return False, f"{probe.name} is refused for another reason: {now.exception}"
-            was = "worked before" if halted_before.get(probe.name) is True else "was refused before as well"
+            worked = isinstance(stood, Mapping) and stood.get(probe.name) is True
+            was = "worked before" if worked else "was refused before as well"
             sentences.append(f"{probe.name}: {was}, now refused ({now.exception})")
         return True, "; ".join(sentences) or None

@@ -1,6 +1,7 @@
 """`tocsin demo` and `tocsin drill`: the same drill, once told as a story and once scored for scripts."""
 
 import asyncio
+import importlib.util
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -97,11 +98,9 @@ def _runbook() -> Path:
 
 
 def _require_platform() -> None:
-    try:
-        import miniapp_platform  # noqa: F401
-    except ImportError as error:
+    if importlib.util.find_spec("miniapp_platform") is None:
         raise ConfigurationInvalid(
             "no-reference-platform",
             "drills need the reference platform, which is not installed here",
             next_step="install it: `make setup` in a checkout of Tocsin",
-        ) from error
+        )

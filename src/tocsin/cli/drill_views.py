@@ -78,7 +78,9 @@ def print_scorecard(report: DrillReport) -> None:
     for left in report.left_behind:
         out.print(f"[red]left behind[/]  {escape(left)}")
     if not report.left_behind:
-        out.print("Nothing was left behind: no process, no folder, no open incident, no transaction of unknown outcome.")
+        out.print(
+            "Nothing was left behind: no process, no folder, no open incident, no transaction of unknown outcome."
+        )
 
 
 def _money(report: DrillReport) -> Table:
@@ -134,5 +136,7 @@ def _verdict(step: StepScore) -> str:
 def _checks(report: DrillReport) -> Table:
     table = Table("Looked up afterwards", "", box=None, pad_edge=False)
     for check in report.checks:
-        table.add_row(f"{'[green]✔[/]' if check.ok else '[red]✘[/]'} {escape(check.name)}", f"[dim]{escape(check.detail)}[/]")
+        table.add_row(
+            f"{'[green]✔[/]' if check.ok else '[red]✘[/]'} {escape(check.name)}", f"[dim]{escape(check.detail)}[/]"
+        )
     return table

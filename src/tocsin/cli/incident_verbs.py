@@ -31,10 +31,10 @@ from tocsin.incident.events import (
     Resolved,
     RoleAssigned,
     SeverityChanged,
+    Status,
     StatusChanged,
     StepRequested,
     StepSkipped,
-    Status,
 )
 from tocsin.incident.timeline import timeline
 from tocsin.incident.waiting import waiting_for
@@ -48,7 +48,21 @@ step = App(name="step", help="Run, skip, answer, tick or report a step of the pr
 
 def add_verbs(app: App) -> None:
     """Adds the verbs of an incident to the command line."""
-    for verb in (declare, incidents, incident, next_, ack, approve, note, severity, role, status, close, resolve, reopen):
+    for verb in (
+        declare,
+        incidents,
+        incident,
+        next_,
+        ack,
+        approve,
+        note,
+        severity,
+        role,
+        status,
+        close,
+        resolve,
+        reopen,
+    ):
         app.command(verb, name=verb.__name__.rstrip("_"))
     app.command(step)
 
@@ -95,13 +109,13 @@ def incidents(*, options: Options | None = None) -> None:
     _read(options, read)
 
 
-def incident(id: str, *, options: Options | None = None) -> None:
+def incident(incident: str, *, options: Options | None = None) -> None:
     """Show an incident: where it stands, its steps, and the timeline."""
     options = options or Options()
 
     async def read(desk: Desk) -> None:
-        history = await desk.incidents.history(id)
-        state = await desk.incidents.state(id)
+        history = await desk.incidents.history(incident)
+        state = await desk.incidents.state(incident)
         entries = timeline(history)
         if options.json:
             print_json(incident_document(state, entries))
@@ -111,12 +125,12 @@ def incident(id: str, *, options: Options | None = None) -> None:
     _read(options, read)
 
 
-def next_(id: str | None = None, *, options: Options | None = None) -> None:
+def next_(incident: str | None = None, *, options: Options | None = None) -> None:
     """Show what is waiting for people, in one incident or in all that are open."""
     options = options or Options()
 
     async def read(desk: Desk) -> None:
-        ids = [id] if id else [s.id for s in await desk.incidents.summaries() if s.is_open]
+        ids = [incident] if incident else [s.id for s in await desk.incidents.summaries() if s.is_open]
         found = [(state, waiting_for(state)) for state in [await desk.incidents.state(i) for i in ids]]
         if options.json:
             print_json([waiting_document(state, waiting) for state, waiting in found])
@@ -126,9 +140,9 @@ def next_(id: str | None = None, *, options: Options | None = None) -> None:
     _read(options, read)
 
 
-def ack(id: str, *, options: ActingOptions | None = None) -> None:
+def ack(incident: str, *, options: ActingOptions | None = None) -> None:
     """Acknowledge an incident: you have seen it and are on it."""
-    _record(options, id, Acknowledged(), "acknowledged")
+    _record(options, incident, Acknowledged(), "acknowledged")
 
 
 def approve(run: str, *, options: ActingOptions | None = None) -> None:
@@ -156,28 +170,28 @@ def approve(run: str, *, options: ActingOptions | None = None) -> None:
     _act(options, act)
 
 
-def note(id: str, text: str, *, options: ActingOptions | None = None) -> None:
+def note(incident: str, text: str, *, options: ActingOptions | None = None) -> None:
     """Add a note to the timeline."""
-    _record(options, id, NoteAdded(text), "noted")
+    _record(options, incident, NoteAdded(text), "noted")
 
 
-def severity(id: str, to: Severity, *, reason: Reason, options: ActingOptions | None = None) -> None:
+def severity(incident: str, to: Severity, *, reason: Reason, options: ActingOptions | None = None) -> None:
     """Change the severity. Unsure means higher."""
-    _record(options, id, SeverityChanged(to, reason), f"severity {to}")
+    _record(options, incident, SeverityChanged(to, reason), f"severity {to}")
 
 
-def role(id: str, role: str, person: str, *, options: ActingOptions | None = None) -> None:
+def role(incident: str, role: str, person: str, *, options: ActingOptions | None = None) -> None:
     """Give a role (IC, TL, CL) to a person."""
-    _record(options, id, RoleAssigned(role, person), f"{role} is {person}")
+    _record(options, incident, RoleAssigned(role, person), f"{role} is {person}")
 
 
-def status(id: str, to: Status, *, reason: Reason, options: ActingOptions | None = None) -> None:
+def status(incident: str, to: Status, *, reason: Reason, options: ActingOptions | None = None) -> None:
     """Move the incident on: investigating, mitigating or monitoring."""
-    _record(options, id, StatusChanged(to, reason), f"{to}")
+    _record(options, incident, StatusChanged(to, reason), f"{to}")
 
 
 def close(
-    id: str,
+    incident: str,
     *,
     false_alarm: Annotated[bool, Parameter(negative=())],
     reason: Reason,
@@ -190,23 +204,25 @@ def close(
     false_alarm: Says that nothing happened; there is no other way to close.
     """
     if not false_alarm:
-        raise Refused("not-a-false-alarm", "only a false alarm is closed", next_step=f"tocsin resolve {id} --reason …")
-    _record(options, id, ClosedAsFalseAlarm(reason), "closed as a false alarm")
+        raise Refused(
+            "not-a-false-alarm", "only a false alarm is closed", next_step=f"tocsin resolve {incident} --reason …"
+        )
+    _record(options, incident, ClosedAsFalseAlarm(reason), "closed as a false alarm")
 
 
-def resolve(id: str, *, reason: Reason, options: ActingOptions | None = None) -> None:
+def resolve(incident: str, *, reason: Reason, options: ActingOptions | None = None) -> None:
     """Resolve an incident whose procedure is through."""
-    _record(options, id, Resolved(reason), "resolved")
+    _record(options, incident, Resolved(reason), "resolved")
 
 
-def reopen(id: str, *, reason: Reason, options: ActingOptions | None = None) -> None:
+def reopen(incident: str, *, reason: Reason, options: ActingOptions | None = None) -> None:
     """Open a closed incident again."""
-    _record(options, id, Reopened(reason), "open again")
+    _record(options, incident, Reopened(reason), "open again")
 
 
 @step.command
 def run(
-    id: str,
+    incident: str,
     number: int,
     *,
     reason: Reason = "",
@@ -222,37 +238,37 @@ def run(
     choice: Which of the step's choices, counted from 0.
     alternative: Which alternative of the choice, counted from 0.
     """
-    _record(options, id, StepRequested(number, reason, choice, alternative), f"step {number} requested")
+    _record(options, incident, StepRequested(number, reason, choice, alternative), f"step {number} requested")
 
 
 @step.command
-def skip(id: str, number: int, *, reason: Reason, options: ActingOptions | None = None) -> None:
+def skip(incident: str, number: int, *, reason: Reason, options: ActingOptions | None = None) -> None:
     """Skip a step, with the reason."""
-    _record(options, id, StepSkipped(number, reason), f"step {number} skipped")
+    _record(options, incident, StepSkipped(number, reason), f"step {number} skipped")
 
 
 @step.command
 def answer(
-    id: str, number: int, holds: bool, *, reason: Reason = "", options: ActingOptions | None = None
+    incident: str, number: int, holds: bool, *, reason: Reason = "", options: ActingOptions | None = None
 ) -> None:
     """Answer a step's condition ("if critical"): yes or no. No skips the step."""
-    _record(options, id, ConditionAnswered(number, holds, reason), f"step {number}: {'yes' if holds else 'no'}")
+    _record(options, incident, ConditionAnswered(number, holds, reason), f"step {number}: {'yes' if holds else 'no'}")
 
 
 @step.command
-def tick(id: str, number: int, item: int, text: str = "", *, options: ActingOptions | None = None) -> None:
+def tick(incident: str, number: int, item: int, text: str = "", *, options: ActingOptions | None = None) -> None:
     """Tick an item of a step's checklist, with what was found.
 
     Parameters
     ----------
     item: Which item, counted from 0.
     """
-    _record(options, id, ItemTicked(number, item, text), f"step {number}, item {item} ticked")
+    _record(options, incident, ItemTicked(number, item, text), f"step {number}, item {item} ticked")
 
 
 @step.command
 def done(
-    id: str,
+    incident: str,
     number: int,
     text: str,
     *,
@@ -261,17 +277,17 @@ def done(
     options: ActingOptions | None = None,
 ) -> None:
     """Say that you did a manual command of a step, and how it went."""
-    _record(options, id, CommandDone(number, choice, alternative, text), f"step {number} done by hand")
+    _record(options, incident, CommandDone(number, choice, alternative, text), f"step {number} done by hand")
 
 
-def _record(options: ActingOptions | None, id: str, event: Event, said: str) -> None:
+def _record(options: ActingOptions | None, incident: str, event: Event, said: str) -> None:
     given = options or ActingOptions()
 
     async def act(desk: Desk, principal: str) -> Json:
-        recorded = await desk.incidents.record(id, event, principal)
+        recorded = await desk.incidents.record(incident, event, principal)
         if not given.json:
-            out.print(f"{id}: {said} (by {principal})", markup=False)
-        return {"incident": id, "seq": recorded.seq, "at": recorded.at.isoformat(), "principal": principal}
+            out.print(f"{incident}: {said} (by {principal})", markup=False)
+        return {"incident": incident, "seq": recorded.seq, "at": recorded.at.isoformat(), "principal": principal}
 
     _act(given, act)
 

@@ -35,7 +35,9 @@ def incident_document(state: IncidentState, entries: Sequence[TimelineEntry] = (
         "resolved_at": state.resolved_at.isoformat() if state.resolved_at else None,
         "roles": dict(state.roles),
         "runbook": state.runbook_hash,
-        "breaches": [{"kind": b.kind, "reference": b.reference, "due_at": b.due_at.isoformat()} for b in state.breaches],
+        "breaches": [
+            {"kind": b.kind, "reference": b.reference, "due_at": b.due_at.isoformat()} for b in state.breaches
+        ],
         "steps": [step_document(step) for step in state.steps],
     }
     if entries:

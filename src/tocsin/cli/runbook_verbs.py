@@ -68,7 +68,9 @@ def accept(*, file: RunbookFile = None, options: ActingOptions | None = None) ->
             acceptance = await desk.library.accept(text, str(path), principal, sign)
             if not options.json:
                 by = ", ".join(acceptance.accepted_by)
-                out.print(f"{path}: accepted by {by} ({len(acceptance.accepted_by)} of {acceptance.needed})", markup=False)
+                out.print(
+                    f"{path}: accepted by {by} ({len(acceptance.accepted_by)} of {acceptance.needed})", markup=False
+                )
                 if not acceptance.complete:
                     out.print("It stays inert until another person runs `tocsin runbook accept --as NAME`.")
             return {

@@ -18,7 +18,9 @@ def print_runbook(runbook: Runbook) -> None:
     out.print("\n[bold]Severities[/]")
     for level in runbook.severities:
         examples = escape(", ".join(level.examples))
-        out.print(f"  {level.severity} {level.name}: respond within {duration(level.respond_within)} [dim]{examples}[/]")
+        out.print(
+            f"  {level.severity} {level.name}: respond within {duration(level.respond_within)} [dim]{examples}[/]"
+        )
     for time in runbook.announce_times:
         out.print(f"  {time.severity}: acknowledge and first message within {duration(time.within)}")
     out.print("\n[bold]Roles[/]")

@@ -14,9 +14,7 @@ from tocsin.domain.errors import Refused
 from tocsin.settings import CONFIGURATION_FILE, Settings
 
 
-def init(
-    path: Path = Path(CONFIGURATION_FILE), *, json: Annotated[bool, Parameter(negative=())] = False
-) -> None:
+def init(path: Path = Path(CONFIGURATION_FILE), *, json: Annotated[bool, Parameter(negative=())] = False) -> None:
     """Write a commented configuration to fill in. An existing file is never overwritten.
 
     Parameters
@@ -31,7 +29,9 @@ def init(
     except FileExistsError as error:
         raise Refused("file-exists", f"{path} is there already", next_step="edit it, or name another path") from error
     except OSError as error:
-        raise Refused("file-not-writable", f"{path} can't be written: {error}", next_step="name another path") from error
+        raise Refused(
+            "file-not-writable", f"{path} can't be written: {error}", next_step="name another path"
+        ) from error
     if json:
         print_json({"file": str(path)})
     else:

@@ -31,7 +31,7 @@ VARIABLES: Mapping[str, VariableType] = {
     "share_percent": VariableType.INTEGER,
 }
 """What a condition may use: the movement at hand (`amount`, to `recipient`), and over the window `sum`, `count`,
-`balance_before` (what the contract held when the window began) and `share_percent` (of it that has left, 0–100)."""
+`balance_before` (what the contract held when the window began) and `share_percent` (of it that has left, 0 to 100)."""
 
 
 @dataclass(frozen=True, slots=True)

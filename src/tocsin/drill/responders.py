@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from miniapp_platform.platform import Platform
-
 from tocsin.app import Desk, Responder
 from tocsin.connect.neo.wallets import Key
 from tocsin.domain.errors import Refused
@@ -94,15 +93,14 @@ class Team:
             case WaitingKind.APPROVE:
                 await self._approve(state, waiting)
             case WaitingKind.TICK:
-                assert waiting.step is not None and waiting.item is not None, "a tick is for an item of a step"
+                assert waiting.step is not None, "a tick is for an item of a step"
+                assert waiting.item is not None, "a tick is for an item of a step"
                 try:
                     text = await self.findings(state, waiting)
                 except Skip as skip:
                     await incidents.record(state.id, StepSkipped(waiting.step, str(skip)), COMMANDER)
                 else:
-                    await incidents.record(
-                        state.id, ItemTicked(waiting.step, waiting.item, text), TECHNICAL_LEAD
-                    )
+                    await incidents.record(state.id, ItemTicked(waiting.step, waiting.item, text), TECHNICAL_LEAD)
             case WaitingKind.RESOLVE:
                 await incidents.record(state.id, Resolved("the drill's procedure is through"), COMMANDER)
             case WaitingKind.ANSWER | WaitingKind.DO | WaitingKind.DECIDE | WaitingKind.RECONCILE:

@@ -1,4 +1,4 @@
-"""One play of the exploit on the chain with Tocsin: users, attacker, responders, and what the world looks like after."""
+"""One play of the exploit on the chain with Tocsin: users, attacker, responders, and how the world looks afterwards."""
 
 import asyncio
 import contextlib
@@ -14,7 +14,6 @@ from miniapp_platform.errors import PlatformError
 from miniapp_platform.platform import Platform
 from miniapp_platform.script import Call, script_hash
 from miniapp_platform.traffic import HonestTraffic, place_order, reason_of
-
 from tocsin.app import Service
 from tocsin.domain.actions import ActionStatus
 from tocsin.domain.amounts import Gas
@@ -74,24 +73,25 @@ class Scene:
         """Lets users order, attacks, waits for the response, and looks at the world afterwards."""
         first_block = await self._client.height()
         team = Team(self._service.desk, self._find)
-        async with _running(self._service.run(), "Tocsin"), _running(team.respond(), "responders"):
-            async with (
-                HonestTraffic(self._platform, self._client) as traffic,
-                _running(self._narrate(), "narrator"),
-                pot_shown(self._platform, self._narrator, protected=True),
-            ):
-                self._traffic = traffic
-                await self._until(lambda: traffic.report.placed >= ORDERS_BEFORE)
-                self._narrator.say(Voice.USERS, f"{traffic.report.placed} honest orders went through")
-                attacking = asyncio.create_task(self._attack.run(), name="attack")
-                broadcast = await self._attack.first_broadcast()
-                self._narrator.say(Voice.ATTACKER, f"an attacker sends transaction {broadcast.transaction}")
-                await self._response(attacking)
-                await attacking
-                if self._resumed:
-                    await self._until(lambda: traffic.report.placed > self._orders_at_resume)
-                state = await self._state()
-                checks = await self._checks(state, first_block)
+        async with (
+            _running(self._service.run(), "Tocsin"),
+            _running(team.respond(), "responders"),
+            HonestTraffic(self._platform, self._client) as traffic,
+            _running(self._narrate(), "narrator"),
+            pot_shown(self._platform, self._narrator, protected=True),
+        ):
+            self._traffic = traffic
+            await self._until(lambda: traffic.report.placed >= ORDERS_BEFORE)
+            self._narrator.say(Voice.USERS, f"{traffic.report.placed} honest orders went through")
+            attacking = asyncio.create_task(self._attack.run(), name="attack")
+            broadcast = await self._attack.first_broadcast()
+            self._narrator.say(Voice.ATTACKER, f"an attacker sends transaction {broadcast.transaction}")
+            await self._response(attacking)
+            await attacking
+            if self._resumed:
+                await self._until(lambda: traffic.report.placed > self._orders_at_resume)
+            state = await self._state()
+            checks = await self._checks(state, first_block)
         emergency = (await self._service.desk.library.accepted()).emergency(EMERGENCY)
         assert emergency is not None, "the accepted runbook has this emergency"
         return SceneResult(
@@ -167,7 +167,8 @@ class Scene:
             await asyncio.sleep(_LOOK_S)
 
     async def _find(self, state: IncidentState, waiting: Waiting) -> str:
-        assert waiting.step is not None and waiting.item is not None, "asked for an item"
+        assert waiting.step is not None, "asked for an item of a step"
+        assert waiting.item is not None, "asked for an item of a step"
         step = state.step(waiting.step)
         assert step is not None, "the waiting item's step exists"
         find = self._findings.get(step.items[waiting.item].text)
@@ -186,7 +187,8 @@ class Scene:
 
     async def _analyse_attacker(self, _: IncidentState) -> str:
         faults = sorted({reason_of(claim.fault) for claim in self._attack.claims if claim.state == "FAULT"})
-        return f"one account claims the prize of {VULNERABLE_APP_ID} once a block; refused since with {faults or 'nothing yet'}"
+        since = f"; since the pause it is refused: {', '.join(faults)}" if faults else ""
+        return f"one account claims the prize of {VULNERABLE_APP_ID} once a block{since}"
 
     async def _close_the_app(self, _: IncidentState) -> str:
         await self._admin.set_app_paused(VULNERABLE_APP_ID, paused=True)
@@ -245,7 +247,9 @@ class Scene:
         ]
         if state is not None:
             verdict = await self._service.desk.store.events.verify(state.id)
-            checks.append(Check("the event log's hash chain holds", verdict.holds, verdict.problem or f"{verdict.events} events"))
+            checks.append(
+                Check("the event log's hash chain holds", verdict.holds, verdict.problem or f"{verdict.events} events")
+            )
         return tuple(checks)
 
     async def _users_can_order_again(self) -> Check:
@@ -257,14 +261,18 @@ class Scene:
         except PlatformError as error:
             return Check(name, False, str(error))
         placed = self._traffic.report.placed - self._orders_at_resume if self._traffic else 0
-        return Check(name, True, f"{placed} order(s) of honest users went through since the admin resumed, and one more")
+        return Check(
+            name, True, f"{placed} order(s) of honest users went through since the admin resumed, and one more"
+        )
 
     async def _app_stays_closed(self) -> Check:
         attacker = self._platform.accounts.attacker
         name = f"{VULNERABLE_APP_ID} stays closed"
         call = Call(self._victim, "claimPrize", (attacker.script_hash,))
         rehearsal = await self._client.rehearse([call], [Authority(attacker, (self._victim,))])
-        return Check(name, not rehearsal.halted and _PAUSED in rehearsal.fault, reason_of(rehearsal.fault) or "it is open")
+        return Check(
+            name, not rehearsal.halted and _PAUSED in rehearsal.fault, reason_of(rehearsal.fault) or "it is open"
+        )
 
 
 @contextlib.asynccontextmanager

@@ -182,7 +182,7 @@ def _uncertain_run(state: IncidentState) -> str | None:
             return f"Tocsin is finding out what became of run {run.id} of {step.label}: wait for its outcome"
         return (
             f"nobody knows yet what run {run.id} of {step.label} did: "
-            f"reconcile it with `{verbs.run_step(state.id, step.number)}`"
+            f"reconcile it with `{verbs.run_step(state.id, step.number, f'--choice {run.choice}')}`"
         )
     return None
 

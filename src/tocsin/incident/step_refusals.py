@@ -54,6 +54,8 @@ def request_refusal(state: IncidentState, step: StepState, event: StepRequested)
 def _attempt_refusal(state: IncidentState, step: StepState, choice: ChoiceState, event: StepRequested) -> str | None:
     """Why this choice of an open step gets no further attempt now."""
     run = choice.run
+    if run is not None and run.status is ActionStatus.UNKNOWN:
+        return _unknown_refusal(state, step, run, event)
     other = next((run for run in step.runs if run.choice != choice.number and run.in_flight), None)
     if other is not None:
         return f"run {other.id} of {step.label} is under way ({other.status}), and its commands run one after the other"
@@ -65,8 +67,6 @@ def _attempt_refusal(state: IncidentState, step: StepState, choice: ChoiceState,
     match run.status:
         case ActionStatus.PREFLIGHT | ActionStatus.RUNNING:
             return f"run {run.id} is under way ({run.status}): wait for its outcome"
-        case ActionStatus.UNKNOWN:
-            return _unknown_refusal(state, step, run, event)
         case ActionStatus.WAITING if run.manual is None and event.alternative in (None, run.alternative):
             return f"run {run.id} waits for an approval: `{verbs.approve(run.id)}`, or name another `--alternative`"
         case _:

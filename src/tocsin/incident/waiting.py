@@ -120,7 +120,7 @@ def _on_run(state: IncidentState, step: StepState, run: RunState, due_at: dateti
                 sentence = f"Reconcile run {run.id} of {step.label}: it may have taken effect ({run.error_message})."
                 again = verbs.run_step(state.id, step.number, f"--choice {run.choice}")
                 yield waiting(WaitingKind.RECONCILE, sentence, again)
-        case _ if run.status in UNSUCCESSFUL:
+        case _ if run.status in UNSUCCESSFUL and not any(other.in_flight for other in step.runs):
             other = ", choose another alternative" if len(step.choices[run.choice].commands) > 1 else ""
             sentence = f"Run {step.label} again{other}, do it by hand or skip it: {run.error_message}."
             again = verbs.run_step(state.id, step.number, f"--choice {run.choice}")

@@ -40,6 +40,7 @@ _POLL_S = 0.1
 _DUE_MAX = 100
 
 
+@DBOS.dbos_class()
 class Conductor(DBOSConfiguredInstance):
     """Starts and wakes the workflows of incidents, and carries their commands out."""
 
@@ -193,5 +194,5 @@ class Conductor(DBOSConfiguredInstance):
         """The one place where an error that nobody foresaw becomes part of the record instead of a dead workflow."""
         try:
             await work
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001
             await self._runner.crashed(incident, run, error)

@@ -24,10 +24,14 @@ def sqlite_engine(path: Path) -> sa.Engine:
         connection.isolation_level = "IMMEDIATE"
         for pragma in ("busy_timeout=30000", "foreign_keys=ON", "journal_mode=WAL", "synchronous=FULL"):
             connection.execute(f"PRAGMA {pragma}")
-        connection.create_function("unixepoch", -1, lambda *_: time.time())
+        connection.create_function("unixepoch", -1, _now)
 
     event.listen(engine, "connect", prepare)
     return engine
+
+
+def _now(*_modifiers: str) -> float:
+    return time.time()
 
 
 def start_engine(path: Path, executor: str) -> DBOS:

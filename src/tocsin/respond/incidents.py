@@ -165,7 +165,9 @@ class Incidents:
     def _check_approval(self, state: IncidentState, event: PlanApproved, principal: str) -> None:
         run = state.run(event.run)
         if run is None or run.plan is None:
-            raise Refused("nothing-to-approve", f"there is no plan {event.run} to approve", next_step="see `tocsin next`")
+            raise Refused(
+                "nothing-to-approve", f"there is no plan {event.run} to approve", next_step="see `tocsin next`"
+            )
         if event.approval.principal != principal:
             raise Refused("approval-of-another", f"{principal} can't record an approval by {event.approval.principal}")
         self.principals.check(event.approval, run.plan)

@@ -101,7 +101,9 @@ class Library:
         if hash_ not in self._compiled:
             kept = await self.store.text(hash_)
             if kept is None:
-                raise Refused("runbook-missing", f"the store has no runbook {hash_[:12]}", next_step="restore the store")
+                raise Refused(
+                    "runbook-missing", f"the store has no runbook {hash_[:12]}", next_step="restore the store"
+                )
             text, file = kept
             self._compiled[hash_] = compile_runbook(text.encode(), file)
         return self._compiled[hash_]

@@ -43,13 +43,12 @@ _LEASE_POLL_S = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What the installation says about running actions: its mode, settings an action, variables, and who takes roles."""
+    """What the installation says about runs: its mode, the autonomy of actions, variables, and who takes roles."""
 
     mode: Autonomy
     autonomy: Mapping[str, Autonomy]
     variables: Mapping[str, str]
     roles: Mapping[str, tuple[str, ...]]
-
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +81,9 @@ class Runner:
             command = await self._command(state, found, index)
             if command.call is None:
                 if not refusals:
-                    await self._record(incident, RunManual(run, index, command.manual or "a person must do this"), f"{run}:manual")
+                    await self._record(
+                        incident, RunManual(run, index, command.manual or "a person must do this"), f"{run}:manual"
+                    )
                     return
                 refusals.append(f"{command.text}: {command.manual}")
                 continue
@@ -112,7 +113,7 @@ class Runner:
         return await plan_call(self.catalogue, call, variables, run=run, runbook_hash=state.runbook_hash)
 
     def autonomy(self, state: IncidentState, bound: Bound, call: ActionCall) -> Autonomy:
-        """How freely the run may go: the strictest of mode, source and setting. What only reads may act, but for mode."""
+        """How freely the run may go: the strictest word of mode, source and setting. What only reads needs no consent."""
         setting = self.rules.autonomy.get(bound.name, bound.autonomy)
         if not bound.changes:
             return setting
@@ -135,7 +136,7 @@ class Runner:
                 await self._lease(run, plan)
                 receipt = await bound.run(run, plan.before)
         except TocsinError as error:
-            # A read that fails before the action has begun to send is a refusal; the sender raises OutcomeUnknown itself.
+            # Unavailable means that nothing was sent yet: once it might have been, the sender says OutcomeUnknown.
             await self._finish(incident, run, _status_of(error, before_sending=True), error=error)
             await self._release(run, plan)
             return

@@ -29,12 +29,12 @@ async def try_procedure(
 ) -> list[Trial]:
     """Tries every command of the procedure, alternatives too, in the order of the runbook."""
     given = {"reason": _EXAMPLE_REASON, "emergency_reason": _EXAMPLE_REASON, **variables}
-    trials: list[Trial] = []
-    for step in emergency.steps:
-        for choice in step.choices:
-            for command in choice.alternatives:
-                trials.append(await _try(catalogue, runbook, step, command, given))
-    return trials
+    return [
+        await _try(catalogue, runbook, step, command, given)
+        for step in emergency.steps
+        for choice in step.choices
+        for command in choice.alternatives
+    ]
 
 
 async def _try(

@@ -9,7 +9,7 @@ is tried, only SQLite is accepted.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -43,7 +43,7 @@ class Database:
         self._turn = asyncio.Lock()
 
     @asynccontextmanager
-    async def reading(self) -> AsyncIterator[AsyncConnection]:
+    async def reading(self) -> AsyncGenerator[AsyncConnection]:
         """A transaction that sees one moment of the store.
 
         Raises:
@@ -54,7 +54,7 @@ class Database:
                 yield connection
 
     @asynccontextmanager
-    async def writing(self) -> AsyncIterator[AsyncConnection]:
+    async def writing(self) -> AsyncGenerator[AsyncConnection]:
         """The one write transaction of this moment: committed at the end of the block, rolled back on any error.
 
         Raises:

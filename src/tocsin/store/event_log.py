@@ -97,12 +97,15 @@ async def append_within(
     """Appends in a write transaction that the caller has begun; see `EventLog.append`."""
     before = await _standing(connection, incident)
     recorded = {row.key: row.recorded() for row in await _rows_with_keys(connection, incident, [n.key for n in new])}
-    missing = list({event.key: event for event in reversed(new) if event.key not in recorded}.values())[::-1]
+    missing: dict[str, NewEvent] = {}
+    for event in new:
+        if event.key not in recorded:
+            missing.setdefault(event.key, event)
     if missing and expected_seq is not None and before.summary.last_seq != expected_seq:
         raise LogMoved(incident, expected_seq=expected_seq, seq=before.summary.last_seq)
 
     after, rows = before, list[LogRow]()
-    for event in missing:
+    for event in missing.values():
         row = chained(incident, after.summary.last_seq + 1, event, after.last_hash)
         recorded[event.key] = row.recorded()
         after = _Standing(after.summary.after(recorded[event.key]), row.hash)

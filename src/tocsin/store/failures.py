@@ -6,7 +6,7 @@ and passes through as it is.
 
 import errno
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 from sqlalchemy import exc
@@ -54,7 +54,7 @@ def busy(reason: str) -> Unavailable:
 
 
 @contextmanager
-def translated() -> Iterator[None]:
+def translated() -> Generator[None]:
     """Turns the database's troubles inside the block into `Unavailable`.
 
     Raises:

@@ -1,6 +1,6 @@
 """The whole store, opened: one database file and a repository for each thing that is kept in it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +33,7 @@ class Store:
 
 
 @asynccontextmanager
-async def open_store(folder: Path, clock: Clock) -> AsyncIterator[Store]:
+async def open_store(folder: Path, clock: Clock) -> AsyncGenerator[Store]:
     """Opens the store in this folder, making or migrating it where needed.
 
     Raises:

@@ -133,8 +133,8 @@ class Nodes:
         """Puts the question to every endpoint at once; one reply an endpoint, in the configuration's order.
 
         Returns when all have replied, or the grace is over after `enough` became content with the answers. Endpoints
-        that lately failed or missed a grace are not waited for then. Until `enough` is content, each is waited for until its own
-        time-outs end the question.
+        that lately failed or missed a grace are not waited for then. Until `enough` is content, each is waited for
+        until its own time-outs end the question.
         """
         loop = asyncio.get_running_loop()
         tasks = {asyncio.create_task(self._put(node, question)): node for node in self._nodes}

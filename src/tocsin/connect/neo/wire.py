@@ -4,7 +4,6 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, field_validator
 
-
 BLOCK_MS_MAX = 3_600_000
 """The longest block time that is believed: an hour."""
 

@@ -104,6 +104,7 @@ def _json_object(text: str | None) -> dict[str, Json] | None:
         return None
     try:
         value = json.loads(text, parse_float=_refuse, parse_constant=_refuse)
+        json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair is no text
     except (ValueError, RecursionError):
         return None
     return cast(dict[str, Json], value) if isinstance(value, dict) else None
