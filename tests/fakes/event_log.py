@@ -87,9 +87,8 @@ class MemoryEventLog:
         return self._logs[incident]
 
     def _open_by_key(self, key: str) -> str | None:
-        return next(
-            (log.summary.id for log in self._logs.values() if log.summary.key == key and log.summary.is_open), None
-        )
+        summaries = (log.summary for log in self._logs.values())
+        return next((summary.id for summary in summaries if summary.key == key and summary.is_open), None)
 
     def _append(self, log: _Log, events: Sequence[NewEvent], expected_seq: int | None) -> Sequence[Recorded]:
         incident, seq = log.summary.id, log.summary.last_seq

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-pytest.register_assert_rewrite("conformance.event_log", "conformance.outbox", "conformance.repositories")
-
 from tocsin.store.database import Database, open_database
 from tocsin.store.schema import create_file, sqlite_url
+
+pytest.register_assert_rewrite("conformance.event_log", "conformance.outbox", "conformance.repositories")
 
 
 @pytest.fixture(scope="session")

@@ -27,6 +27,13 @@ from tocsin.store.schema import create_file, sqlite_url
 from tocsin.store.tables import counters, events, incidents, outbox
 
 BRIEF = timedelta(milliseconds=50)
+PAGE_BYTES = 4096
+
+
+def damage(path: Path) -> None:
+    """Overwrites all but the first page."""
+    content = path.read_bytes()
+    path.write_bytes(content[:PAGE_BYTES].ljust(len(content), b"U"))
 
 
 async def one_incident(database: Database) -> str:
@@ -90,10 +97,13 @@ async def test_readers_do_not_wait_for_a_writer(database: Database) -> None:
 
 
 async def test_a_failed_write_leaves_nothing(database: Database) -> None:
-    with pytest.raises(LookupError):
+    async def fail() -> None:
         async with database.writing() as connection:
             await connection.execute(insert(counters).values(name="other", value=1))
             raise LookupError
+
+    with pytest.raises(LookupError):
+        await fail()
     async with database.reading() as connection:
         assert (await connection.execute(counters.select())).all() == []
 
@@ -137,10 +147,10 @@ async def test_the_outbox_keeps_bytes_and_outcomes(database: Database, statement
 
 async def test_two_open_incidents_with_one_key_can_not_be_stored(database: Database) -> None:
     incident = await one_incident(database)
+    async with database.reading() as connection:
+        row = (await connection.execute(incidents.select().where(incidents.c.id == incident))).mappings().one()
     with pytest.raises(IntegrityError):
         async with database.writing() as connection:
-            copy = incidents.select().where(incidents.c.id == incident)
-            row = (await connection.execute(copy)).mappings().one()
             await connection.execute(insert(incidents).values(**{**row, "id": "INC-2025-9999"}))
 
 
@@ -178,20 +188,22 @@ async def test_writers_of_one_process_wait_a_bounded_time_too(store_path: Path) 
 
 async def test_a_full_disk_is_said_to_be_one_and_nothing_was_appended(database: Database) -> None:
     incident, log = await one_incident(database), StoredEventLog(database)
-    with pytest.raises(Unavailable) as full:
+
+    async def fill() -> None:
         async with database.writing() as connection:
             await connection.exec_driver_sql("PRAGMA max_page_count=1")
             for number in range(200):
                 await connection.execute(insert(counters).values(name=f"{number:060}", value=number))
+
+    with pytest.raises(Unavailable) as full:
+        await fill()
     assert (full.value.code, full.value.next_step) == ("store-disk-full", "free some space and try again")
     assert await log.head_of_log() == 1
     assert (await log.verify(incident)).holds
 
 
 async def test_a_damaged_store_is_said_to_be_one(store_path: Path) -> None:
-    damaged = bytearray(store_path.read_bytes())
-    damaged[4096:] = b"\x55" * (len(damaged) - 4096)
-    store_path.write_bytes(damaged)
+    damage(store_path)
     with pytest.raises(Unavailable) as corrupt:
         async with await open_database(sqlite_url(store_path)) as database:
             await one_incident(database)
@@ -250,4 +262,3 @@ async def test_a_copied_store_in_a_folder_with_odd_characters_opens(store_path: 
     copy = Path(shutil.copy(store_path, folder / "tocsin.sqlite"))
     async with await open_database(sqlite_url(copy)) as database:
         await one_incident(database)
-    assert copy.stat().st_size > 0

@@ -51,9 +51,9 @@ async def test_autogeneration_finds_nothing_to_do(tmp_path: Path) -> None:
     def differences(connection: Connection) -> list[object]:
         return list(compare_metadata(MigrationContext.configure(connection), metadata))
 
-    async with await open_database(sqlite_url(await migrated(tmp_path))) as database:
-        async with database.reading() as connection:
-            assert await connection.run_sync(differences) == []
+    path = await migrated(tmp_path)
+    async with await open_database(sqlite_url(path)) as database, database.reading() as connection:
+        assert await connection.run_sync(differences) == []
 
 
 def test_the_version_that_needs_no_migration_is_the_newest_one() -> None:

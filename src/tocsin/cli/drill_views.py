@@ -4,7 +4,7 @@ import time
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console, Group
+from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
@@ -23,6 +23,16 @@ _VOICES = {
     Voice.PEOPLE: "[bold green]people  [/]",
     Voice.USERS: "[bold blue]users   [/]",
 }
+
+
+_STEP_MARKS = {
+    StepStatus.PENDING: "[red]☐[/]",
+    StepStatus.ACTIVE: "[red]☐[/]",
+    StepStatus.DONE: "[green]✔[/]",
+    StepStatus.SKIPPED: "[yellow]↷[/]",
+    StepStatus.FAILED: "[red]✘[/]",
+}
+_CHECKED = {True: "[green]✔[/]", False: "[red]✘[/]"}
 
 
 class StoryTeller:
@@ -70,20 +80,24 @@ class StoryTeller:
 def print_scorecard(report: DrillReport) -> None:
     """The score of a drill: money, times, steps against their budgets, what was looked up afterwards, the verdict."""
     verdict = "[bold green]PASSED[/]" if report.passed else "[bold red]FAILED[/]"
-    out.print()
-    out.print(f"[bold]Drill {report.drill}[/]  {report.severity}  {verdict}")
-    out.print()
-    out.print(Group(_money(report), "", _steps(report), "", _checks(report)))
-    out.print()
-    for left in report.left_behind:
-        out.print(f"[red]left behind[/]  {escape(left)}")
-    if not report.left_behind:
-        out.print(
-            "Nothing was left behind: no process, no folder, no open incident, no transaction of unknown outcome."
-        )
+    out.print(f"\n[bold]Drill {report.drill}[/]  {report.severity}  {verdict}\n")
+    out.print(_money_and_times(report))
+    out.print("\n[bold]The procedure against the runbook's budgets[/]")
+    for number, step in enumerate(report.steps, start=1):
+        _print_step(number, step)
+    out.print("\n[bold]Looked up in the world afterwards[/]")
+    for check in report.checks:
+        out.print(f"{_CHECKED[check.ok]} {escape(check.name)}")
+        out.print(f"    [dim]{escape(check.detail)}[/]")
+    if report.left_behind:
+        out.print("\n[bold red]Left behind[/]")
+        for left in report.left_behind:
+            out.print(f"[red]✘[/] {escape(left)}")
+    else:
+        out.print("\nNothing was left behind: no process, no folder, no open incident, no unsettled transaction.")
 
 
-def _money(report: DrillReport) -> Table:
+def _money_and_times(report: DrillReport) -> Table:
     times = report.times
     table = Table(box=None, show_header=False, pad_edge=False)
     if report.baseline_lost is not None:
@@ -91,9 +105,9 @@ def _money(report: DrillReport) -> Table:
         table.add_row("lost with Tocsin", f"{report.lost} GAS")
         table.add_row("saved", f"[bold green]{report.saved} GAS[/]")
     for name, seconds in (
-        ("declared", times.declared_s),
+        ("detected", times.detected_s),
         ("acknowledged", times.acknowledged_s),
-        ("mitigated", times.mitigated_s),
+        ("mitigated, verified", times.mitigated_s),
         ("resolved", times.resolved_s),
     ):
         said = "[red]never[/]" if seconds is None else f"{seconds:.1f} s after the attack's first transaction"
@@ -101,42 +115,18 @@ def _money(report: DrillReport) -> Table:
     return table
 
 
-def _steps(report: DrillReport) -> Table:
-    table = Table("Step", "Budget", "Took", "", box=None, pad_edge=False, title_justify="left")
-    for number, step in enumerate(report.steps, start=1):
-        budget = duration(step.budget) if step.budget else "none"
-        took = duration(step.elapsed) if step.elapsed is not None else "not finished"
-        table.add_row(f"{number}. {escape(step.title)}", budget, took, _verdict(step))
-        for action in step.actions:
-            quorum = action.quorum
-            parts = [f"{action.action} {action.status}"]
-            parts += [f"{quorum.confirmed} of {quorum.of} providers agree"] if quorum else []
-            parts += [action.error] if action.error else []
-            style = "dim" if action.status is not ActionStatus.FAILED else "red"
-            table.add_row(f"   [{style}]{escape(', '.join(parts))}[/]")
-            if action.effect_probe:
-                table.add_row(f"   [dim]{escape(action.effect_probe)}[/]")
-        if step.reason:
-            table.add_row(f"   [dim]{escape(step.reason)}[/]")
-    return table
-
-
-def _verdict(step: StepScore) -> str:
-    match step.status:
-        case StepStatus.DONE:
-            return "[green]done in time[/]" if step.within_budget else "[red]too late[/]"
-        case StepStatus.SKIPPED:
-            return "[yellow]skipped[/]"
-        case StepStatus.FAILED:
-            return "[red]failed[/]"
-        case _:
-            return "[red]open[/]"
-
-
-def _checks(report: DrillReport) -> Table:
-    table = Table("Looked up afterwards", "", box=None, pad_edge=False)
-    for check in report.checks:
-        table.add_row(
-            f"{'[green]✔[/]' if check.ok else '[red]✘[/]'} {escape(check.name)}", f"[dim]{escape(check.detail)}[/]"
-        )
-    return table
+def _print_step(number: int, step: StepScore) -> None:
+    budget = f"of {duration(step.budget)}" if step.budget else "no budget"
+    took = f"{duration(step.elapsed)} {budget}" if step.elapsed is not None else f"not finished, {budget}"
+    late = "" if step.elapsed is None or step.within_budget else " [red]too late[/]"
+    out.print(f"{_STEP_MARKS[step.status]} {number}. {escape(step.title)}: {took}{late}")
+    for action in step.actions:
+        quorum = action.quorum
+        agreed = f", {quorum.confirmed} of {quorum.of} providers agree" if quorum else ""
+        style = "green" if action.status is ActionStatus.VERIFIED else "dim"
+        out.print(f"    [{style}]{action.action} {action.status}{agreed}[/]")
+        for detail in (action.tx, action.effect_probe, action.error):
+            if detail:
+                out.print(f"    [dim]{escape(detail)}[/]")
+    if step.reason:
+        out.print(f"    [dim]{escape(step.reason)}[/]")

@@ -8,7 +8,7 @@ from tocsin.domain.actions import ActionStatus, QuorumResult
 from tocsin.domain.amounts import Gas
 from tocsin.domain.canonical import Json
 from tocsin.domain.hashes import TxHash
-from tocsin.incident.state import ChoiceState, IncidentState, RunState, StepState, StepStatus
+from tocsin.incident.state import ChoiceState, IncidentState, RunState, StepStatus
 from tocsin.runbook.model import Emergency
 
 
@@ -166,7 +166,7 @@ def score_steps(emergency: Emergency, state: IncidentState | None) -> tuple[Step
         actions = [
             score
             for choice, names in zip(found.choices, commands, strict=True)
-            for score in _score_choice(choice, names, found)
+            for score in _score_choice(choice, names)
         ]
         elapsed = found.finished_at - found.started_at if found.finished_at and found.started_at else None
         budget = found.budget.most if found.budget else None
@@ -174,14 +174,13 @@ def score_steps(emergency: Emergency, state: IncidentState | None) -> tuple[Step
     return tuple(scores)
 
 
-def _score_choice(choice: ChoiceState, actions: Sequence[str], step: StepState) -> Sequence[ActionScore]:
+def _score_choice(choice: ChoiceState, actions: Sequence[str]) -> Sequence[ActionScore]:
     run = choice.run
     scores: list[ActionScore] = []
     for number, action in enumerate(actions):
         if run is None:
-            status = ActionStatus.SKIPPED if step.status is StepStatus.SKIPPED else ActionStatus.PREFLIGHT
-            scores.append(ActionScore(action, status))
-        elif run.alternative == number or (run.alternative is None and run.error is not None):
+            scores.append(ActionScore(action, ActionStatus.SKIPPED))
+        elif number == (run.alternative if run.alternative is not None else run.alternatives[0]):
             scores.append(_score_run(action, run))
         else:
             scores.append(ActionScore(action, ActionStatus.SKIPPED))

@@ -27,6 +27,7 @@ ROLES: Mapping[str, tuple[str, ...]] = {
     "TL": (TECHNICAL_LEAD,),
     "CL": (COMMUNICATIONS_LEAD,),
 }
+SIMULATED = frozenset({COMMANDER, TECHNICAL_LEAD, COMMUNICATIONS_LEAD})
 _LOOK_S = 0.05
 
 
@@ -44,7 +45,7 @@ def enlist(platform: Platform, settings: Settings) -> tuple[Responder, ...]:
             "simulated responders act only on a chain that the drill has started itself",
             next_step="drill on the reference platform; on your own platform people respond",
         )
-    return tuple(_responder(name) for name in (COMMANDER, TECHNICAL_LEAD, COMMUNICATIONS_LEAD))
+    return tuple(_responder(name) for name in sorted(SIMULATED))
 
 
 def _responder(name: str) -> Responder:

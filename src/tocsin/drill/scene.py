@@ -18,8 +18,9 @@ from tocsin.app import Service
 from tocsin.domain.actions import ActionStatus
 from tocsin.domain.amounts import Gas
 from tocsin.drill.report import Check, IncidentLine, Times
-from tocsin.drill.responders import Skip, Team
+from tocsin.drill.responders import SIMULATED, Skip, Team
 from tocsin.drill.story import Narrator, Voice
+from tocsin.incident.events import DetectionJoined
 from tocsin.incident.state import IncidentState, StepStatus
 from tocsin.incident.timeline import timeline
 from tocsin.incident.waiting import Waiting
@@ -33,6 +34,8 @@ ORDERS_BEFORE = 2
 """Honest orders that go through before the attack, to show that the platform works."""
 _LOOK_S = 0.1
 _PAUSED = "paused"
+_FIRST_DETECTION = 2
+"""The event after the declaration is the detection that caused it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +88,11 @@ class Scene:
             self._narrator.say(Voice.USERS, f"{traffic.report.placed} honest orders went through")
             attacking = asyncio.create_task(self._attack.run(), name="attack")
             broadcast = await self._attack.first_broadcast()
-            self._narrator.say(Voice.ATTACKER, f"an attacker sends transaction {broadcast.transaction}")
+            self._narrator.say(Voice.ATTACKER, f"the attack begins: transaction {broadcast.transaction}")
             await self._response(attacking)
             await attacking
-            if self._resumed:
-                await self._until(lambda: traffic.report.placed > self._orders_at_resume)
+            if self._resumed and await self._until(lambda: traffic.report.placed > self._orders_at_resume):
+                self._narrator.say(Voice.USERS, "honest orders go through again")
             state = await self._state()
             checks = await self._checks(state, first_block)
         emergency = (await self._service.desk.library.accepted()).emergency(EMERGENCY)
@@ -154,17 +157,37 @@ class Scene:
         return (*transactions, *(f"incident {i.id} is still {i.state}" for i in incidents if i.state not in closed))
 
     async def _narrate(self) -> None:
-        """Says what is new on the timelines of the incidents."""
+        """Says what is new: on the timelines of the incidents, with the attacker, and with the users."""
         told: dict[str, int] = {}
+        claims = 0
+        refused = 0
         while True:
-            for summary in await self._service.desk.incidents.summaries():
-                history = await self._service.desk.incidents.history(summary.id)
-                for entry in timeline(history):
-                    if entry.seq > told.get(summary.id, 0):
-                        voice = Voice.PEOPLE if entry.author.startswith("simulated") else Voice.TOCSIN
-                        self._narrator.say(voice, entry.sentence)
-                        told[summary.id] = entry.seq
+            await self._narrate_incidents(told)
+            for number, claim in enumerate(self._attack.claims[claims:], start=claims + 1):
+                came = f"took {Gas(claim.taken)} GAS" if claim.taken else f"FAULTed: {reason_of(claim.fault)}"
+                self._narrator.say(Voice.ATTACKER, f"transaction {number} {came}")
+                claims = number
+            failed = sum(self._traffic.report.failed.values()) if self._traffic else 0
+            if failed > refused:
+                self._narrator.say(
+                    Voice.USERS, f"{failed - refused} honest order(s) refused while everything is paused"
+                )
+                refused = failed
             await asyncio.sleep(_LOOK_S)
+
+    async def _narrate_incidents(self, told: dict[str, int]) -> None:
+        incidents = self._service.desk.incidents
+        for summary in await incidents.summaries():
+            history = await incidents.history(summary.id)
+            _, emergency = await incidents.emergency_of(await incidents.state(summary.id))
+            for recorded, entry in zip(history, timeline(history, emergency), strict=True):
+                if entry.seq <= told.get(summary.id, 0):
+                    continue
+                told[summary.id] = entry.seq
+                if isinstance(recorded.event, DetectionJoined) and recorded.seq == _FIRST_DETECTION:
+                    continue  # the declaration has just said the same
+                voice = Voice.PEOPLE if entry.author in SIMULATED else Voice.TOCSIN
+                self._narrator.say(voice, entry.sentence)
 
     async def _find(self, state: IncidentState, waiting: Waiting) -> str:
         assert waiting.step is not None, "asked for an item of a step"
