@@ -287,6 +287,22 @@ class IncidentMachine(RuleBasedStateMachine):
         assert {(due.kind, due.reference): due.due_at for due in self.story.state.deadlines} == self.deadlines
 
     @invariant()
+    def a_deadline_is_open_only_while_what_it_limits_is(self) -> None:
+        state = self.story.state
+        for due in state.deadlines:
+            match due.kind:
+                case DeadlineKind.ACKNOWLEDGE:
+                    assert state.acknowledged_at is None
+                case DeadlineKind.RESPOND:
+                    assert state.responded_at is None
+                case DeadlineKind.STEP_BUDGET:
+                    limited = state.step(int(due.reference))
+                    assert limited is not None
+                    assert limited.status in (StepStatus.ACTIVE, StepStatus.FAILED)
+                case DeadlineKind.APPROVAL_WAIT:
+                    assert self._run(due.reference).status is ActionStatus.WAITING
+
+    @invariant()
     def a_closed_incident_has_nothing_left_to_do(self) -> None:
         state = self.story.state
         if not state.is_open:
