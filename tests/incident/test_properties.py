@@ -148,7 +148,7 @@ class IncidentMachine(RuleBasedStateMachine):
     def done_by_hand(self, by: str, number: int, which: int, alternative: int) -> None:
         self._happens(by, CommandDone(number, which, alternative, "by hand"))
 
-    @precondition(lambda self: waiting_for(self.story.state))
+    @precondition(lambda self: bool(waiting_for(self.story.state)))
     @rule(data=st.data(), by=people)
     def somebody_does_what_is_asked(self, data: st.DataObject, by: str) -> None:
         waiting = data.draw(st.sampled_from(waiting_for(self.story.state)))

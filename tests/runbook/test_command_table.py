@@ -17,6 +17,8 @@ PAUSE = "neo-go contract invokefunction -w <wallet> -r <rpc>"
 WITH = {"rpc": "<rpc>", "wallet": "<wallet>"}
 BLOCK_COUNT = '-H "Content-Type: application/json" -d \'{"jsonrpc":"2.0","method":"getblockcount","params":[],"id":1}\''
 
+BEARER = '-H "Authorization: Bearer <token>" -d \'{"to_address":"<platform>","amount":"<GAS>"}\''
+
 # line, logical line, action, its arguments (or, without an action, the reason why it is manual)
 TABLE: list[Row] = [
     (
@@ -74,8 +76,7 @@ TABLE: list[Row] = [
     ),
     (
         155,
-        'curl -X POST https://<txproxy>/transferGas -H "Authorization: Bearer <token>"'
-        ' -d \'{"to_address":"<platform>","amount":"<GAS>"}\'',
+        f"curl -X POST https://<txproxy>/transferGas {BEARER}",
         "http.post",
         {
             "url": "https://<txproxy>/transferGas",

@@ -245,8 +245,8 @@ _NOT_CONTENT = re.compile(
     | \d\.\ \[[^\]]+\]\(\#[a-z-]+\)         # the table of contents
     | \|[ |-]+\|                            # the line under a table's head
     | \|\ (?:Level|Service|Date)\ .*        # the head itself
-    | \*\*(?:Roles|Symptoms|Immediate\ Actions|Prevention|Post-Incident|Channels|Response\ Times|Communication\ Templates
-          |Backup\ Locations|Restore\ Procedures|Users|Stakeholders):\*\*
+    | \*\*(?:Roles|Symptoms|Immediate\ Actions|Prevention|Post-Incident|Channels|Response\ Times
+          |Communication\ Templates|Backup\ Locations|Restore\ Procedures|Users|Stakeholders):\*\*
     """,
     re.VERBOSE,
 )

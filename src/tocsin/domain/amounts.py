@@ -2,15 +2,13 @@
 
 import re
 from dataclasses import dataclass
-from functools import total_ordering
 
 GAS_DECIMALS = 8
 _UNIT = 10**GAS_DECIMALS
-_DECIMAL = re.compile(r"(?P<sign>-?)(?P<whole>\d{1,30})(?:\.(?P<fraction>\d{1,30}))?")
+_DECIMAL = re.compile(r"(?P<sign>-?)(?P<whole>\d{1,30})(?:\.(?P<fraction>\d{1,30}))?", re.ASCII)
 
 
-@total_ordering
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class Gas:
     """An amount of GAS; `fractions` counts units of 10⁻⁸ GAS. May be negative (a difference)."""
 
@@ -43,6 +41,3 @@ class Gas:
 
     def __sub__(self, other: "Gas") -> "Gas":
         return Gas(self.fractions - other.fractions)
-
-    def __lt__(self, other: "Gas") -> bool:
-        return self.fractions < other.fractions

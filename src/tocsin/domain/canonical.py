@@ -7,6 +7,7 @@ differs between languages; times are ISO 8601 strings and amounts decimal string
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 type Json = None | bool | int | float | str | Sequence[Json] | Mapping[str, Json]
 """What JSON can hold."""
@@ -17,9 +18,9 @@ def canonical_bytes(value: Json) -> bytes:
 
     Raises:
         TypeError: it holds a floating-point number or something that JSON can't hold.
+        ValueError: it holds half of a surrogate pair, which UTF-8 can't write.
     """
-    _refuse_floats(value)
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    return json.dumps(_plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def digest(value: Json) -> str:
@@ -27,12 +28,23 @@ def digest(value: Json) -> str:
     return hashlib.sha256(canonical_bytes(value)).hexdigest()
 
 
-def _refuse_floats(value: Json) -> None:
-    if isinstance(value, float):
-        raise TypeError("a floating-point number has no canonical form: use an integer or a decimal string")
-    if isinstance(value, Mapping):
-        for item in value.values():
-            _refuse_floats(item)
-    elif isinstance(value, Sequence) and not isinstance(value, str):
-        for item in value:
-            _refuse_floats(item)
+def _plain(value: object) -> object:
+    """The value in the types that `json` writes; refuses what it would write in more than one way."""
+    match value:
+        case None | bool() | int() | str():
+            return value
+        case float():
+            raise TypeError("a floating-point number has no canonical form: use an integer or a decimal string")
+        case Mapping():
+            mapping = cast(Mapping[object, object], value)
+            return {_key(key): _plain(item) for key, item in mapping.items()}
+        case Sequence() if not isinstance(value, bytes | bytearray | memoryview):
+            return [_plain(item) for item in cast(Sequence[object], value)]
+        case _:
+            raise TypeError(f"JSON can't hold a {type(value).__name__}")
+
+
+def _key(key: object) -> str:
+    if not isinstance(key, str):
+        raise TypeError(f"a key must be a text, and {key!r} is none")
+    return key

@@ -71,7 +71,10 @@ def account_of(text: str) -> ScriptHash:
         if payload[0] == _ADDRESS_VERSION and _checksum(payload[:21]) == payload[21:]:
             return ScriptHash(f"0x{payload[1:21][::-1].hex()}")
         raise ValueError(f"{text!r} looks like an address, but its checksum is wrong: was a character mistyped?")
-    return script_hash(text)
+    match = _160.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text!r} is neither an address of Neo N3 (34 characters, from N on) nor a script hash")
+    return ScriptHash(f"0x{match[1].lower()}")
 
 
 def _checksum(payload: bytes) -> bytes:

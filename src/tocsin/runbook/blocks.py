@@ -167,8 +167,8 @@ class BlockReader:
 
     def _fence(self, node: SyntaxTreeNode) -> Fence:
         first, end = node.map or (0, 0)
-        position = self.position(node)
         fenced = node.type == "fence"
+        position = self._starting_at(first, node.markup) if fenced else self.position(node)
         if fenced:
             closing = self._line(end - 1).strip(" \t>") if end - 1 > first else ""
             if not closing.startswith(node.markup) or closing.strip(node.markup[0]):

@@ -102,7 +102,8 @@ class _Grouping:
             line = LogicalLine(self.physical[at].text.strip(), (), None, still_open.value, None, position)
             taken = 1
         elif still_open is not None:
-            line = replace(line, needs_shell=line.needs_shell or still_open.value)
+            text = line.text or self.physical[at].text.strip()
+            line = replace(line, text=text, needs_shell=line.needs_shell or still_open.value)
         self._lines.append(line)
         return taken
 
