@@ -1,46 +1,41 @@
 """The only place (with `drill/`) where vendors are chosen and objects are wired.
 
 Three sizes: a *desk* (store and people: what the verbs of an incident need), a *platform* (the chain and the catalogue:
-what a dry run needs), and a *service* (both, with workflows and the follower: what `serve` and a drill run).
+what a dry run needs; wired in `platform`), and a *service* (both, with workflows and the follower: what `serve` and a
+drill run).
+
+The chain's client and the workflow engine take seconds to import, so only the sizes that need them do.
 """
 
 import asyncio
-import os
-import socket
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from tocsin.actions.catalogue import Catalogue
 from tocsin.actions.contract import Caller, ContractInvoke, ContractRead
-from tocsin.actions.pause import CallTemplate, ContractPause, EffectProbe, PauseBinding
-from tocsin.connect.neo.chain import NeoChain
-from tocsin.connect.neo.network import Endpoint, FeeLimits, KeySource, NetworkConfig
 from tocsin.connect.neo.signing import sign_message, verify_message
 from tocsin.connect.neo.wallets import open_key
-from tocsin.connect.ports import Outbox, Signer
-from tocsin.detect.conditions import Condition
-from tocsin.detect.follower import Follower
-from tocsin.detect.outflow import VARIABLES, OutflowRule, OutflowWatch
-from tocsin.domain.amounts import Gas
+from tocsin.connect.ports import Outbox
 from tocsin.domain.clock import Clock, SystemClock
 from tocsin.domain.errors import ConfigurationInvalid
-from tocsin.domain.hashes import ScriptHash, account_of, address_of, script_hash
+from tocsin.domain.hashes import account_of
 from tocsin.domain.principals import Principal, PrincipalKind
+from tocsin.platform import contract_named, key_source, open_platform, pause_action
 from tocsin.respond.approvals import Principals, SignMessage
-from tocsin.respond.conductor import Conductor
 from tocsin.respond.incidents import Incidents
 from tocsin.respond.library import Library
 from tocsin.respond.ports import EventLog
-from tocsin.respond.runner import Rules, Runner
-from tocsin.settings import CallSettings, RuleSettings, Settings, WalletSettings
+from tocsin.settings import RuleSettings, Settings
 from tocsin.store.store import Store, open_store
 
-NATIVE_CONTRACTS: Mapping[str, ScriptHash] = {
-    "gas": ScriptHash("0xd2a4cff31913016155e38e474a2c06d08be276cf"),
-    "neo": ScriptHash("0xef4073a0f2b305a38ec4050e4d3d28bc40ea63f5"),
-}
+if TYPE_CHECKING:
+    from tocsin.connect.neo.chain import NeoChain
+    from tocsin.detect.follower import Follower
+    from tocsin.detect.outflow import OutflowRule
+    from tocsin.respond.conductor import Conductor
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +75,7 @@ class Desk:
                 f"the configuration names no wallet for {principal}, so nothing can be signed as them here",
                 next_step=f"add people.{principal}.key with a wallet and where its password is",
             )
-        key = await asyncio.to_thread(open_key, _key_source(f"approvals of {principal}", person.key))
+        key = await asyncio.to_thread(open_key, key_source(f"approvals of {principal}", person.key))
         return lambda message: sign_message(key, message)
 
 
@@ -117,55 +112,14 @@ async def open_desk(
         yield Desk(settings, store, clock, principals, library, incidents, simulated)
 
 
-@asynccontextmanager
-async def open_platform(settings: Settings, outbox: Outbox, clock: Clock | None = None) -> AsyncGenerator[NeoChain]:
-    """Connects to the chain of the configuration. Nothing is asked of it yet."""
-    async with NeoChain(network_config(settings), outbox, clock) as chain:
-        yield chain
-
-
-def network_config(settings: Settings) -> NetworkConfig:
-    """The network as `connect/neo` takes it."""
-    network = settings.network
-    return NetworkConfig(
-        magic=network.magic,
-        quorum=network.quorum,
-        endpoints=tuple(Endpoint(e.name, e.provider, e.url, e.ws) for e in network.endpoints),
-        keys=tuple(_key_source(purpose, key) for purpose, key in settings.keys.items()),
-        fees=replace(
-            FeeLimits(),
-            system_max=Gas.parse(network.system_fee_max),
-            network_max=Gas.parse(network.network_fee_max),
-        ),
-    )
-
-
-def build_catalogue(settings: Settings, chain: NeoChain) -> Catalogue:
+def build_catalogue(settings: Settings, chain: "NeoChain") -> Catalogue:
     """The actions that this installation can carry out."""
-    bindings = tuple(
-        PauseBinding(p.name, _template(settings, p.call), _template(settings, p.paused), p.stops)
-        for p in settings.pause
-    )
-    probes = tuple(
-        EffectProbe(
-            p.name,
-            _template(settings, p.call),
-            Signer(
-                account_of(p.account),
-                "custom_contracts",
-                tuple(_contract(settings, name) for name in p.witness),
-            ),
-            p.reason,
-            p.stopped_by,
-        )
-        for p in settings.probes
-    )
-    pause = ContractPause(Caller(chain.reader, chain.sender, "pause"), bindings, probes)
     invoke = ContractInvoke(Caller(chain.reader, chain.sender, "invoke"))
+    pause = pause_action(settings, chain.reader, chain.sender)
     return Catalogue([ContractRead(chain.reader), invoke, pause])
 
 
-def outflow_rules(settings: Settings) -> Sequence[OutflowRule]:
+def outflow_rules(settings: Settings) -> Sequence["OutflowRule"]:
     """The rules of the configuration, compiled.
 
     Raises:
@@ -179,9 +133,9 @@ class Service:
     """Everything that responds: follower, workflows, deadlines."""
 
     desk: Desk
-    chain: NeoChain
-    conductor: Conductor
-    follower: Follower
+    chain: "NeoChain"
+    conductor: "Conductor"
+    follower: "Follower"
 
     async def run(self) -> None:
         """Follows the chain and carries incidents on, until cancelled."""
@@ -204,67 +158,52 @@ async def open_service(
     """Wires the whole of Tocsin. `simulated` and `roles` are for drills, `event_log` and `outbox` for tests of crashes.
 
     Only one service may run in a process at a time (DBOS), and only one on a state folder.
+
+    Raises:
+        ConfigurationInvalid: a rule can't be used, or the state folder holds no store of this version.
+        Refused: another service runs on the state folder.
+        Unavailable: the store can't be opened now.
     """
     from dbos import DBOS
 
-    from tocsin.respond.dbos_engine import start_engine
+    from tocsin.detect.follower import Follower
+    from tocsin.detect.outflow import OutflowWatch
+    from tocsin.respond.conductor import Conductor
+    from tocsin.respond.dbos_engine import open_engine
+    from tocsin.respond.runner import Rules, Runner
 
     rules = outflow_rules(settings)
     async with (
         open_desk(settings, clock=clock, simulated=simulated, event_log=event_log) as desk,
         open_platform(settings, outbox or desk.store.outbox, clock) as chain,
+        open_engine(settings.state / "workflows.sqlite"),
     ):
-        engine = start_engine(settings.state / "workflows.sqlite", f"{socket.gethostname()}-{os.getpid()}")
-        try:
-            runner = Runner(
-                desk.incidents,
-                build_catalogue(settings, chain),
-                desk.store.leases,
-                desk.principals,
-                desk.clock,
-                Rules(settings.mode, settings.autonomy, settings.variables, roles or settings.roles),
-            )
-            conductor = Conductor(runner, desk.incidents.log, desk.store.deadlines)
-            appended = desk.incidents.appended
-            assert isinstance(appended, Nudge)
-            appended.listener = conductor.nudge
-            await asyncio.to_thread(DBOS.launch)
-            follower = Follower(
-                chain.feed, desk.store.cursor, OutflowWatch(rules, chain.reader), desk.incidents.detected
-            )
-            yield Service(desk, chain, conductor, follower)
-        finally:
-            await asyncio.to_thread(engine.destroy, destroy_registry=False)
+        runner = Runner(
+            desk.incidents,
+            build_catalogue(settings, chain),
+            desk.store.leases,
+            desk.principals,
+            desk.clock,
+            Rules(settings.mode, settings.autonomy, settings.variables, roles or settings.roles),
+        )
+        conductor = Conductor(runner, desk.incidents.log, desk.store.deadlines)
+        appended = desk.incidents.appended
+        assert isinstance(appended, Nudge)
+        appended.listener = conductor.nudge
+        await asyncio.to_thread(DBOS.launch)
+        follower = Follower(chain.feed, desk.store.cursor, OutflowWatch(rules, chain.reader), desk.incidents.detected)
+        yield Service(desk, chain, conductor, follower)
 
 
-def _contract(settings: Settings, name: str) -> ScriptHash:
-    if name in NATIVE_CONTRACTS:
-        return NATIVE_CONTRACTS[name]
-    if name in settings.contracts:
-        return script_hash(settings.contracts[name].hash)
-    return script_hash(name)
+def _outflow_rule(settings: Settings, rule: RuleSettings) -> "OutflowRule":
+    from tocsin.detect.conditions import Condition
+    from tocsin.detect.outflow import VARIABLES, OutflowRule
 
-
-def _template(settings: Settings, call: CallSettings) -> CallTemplate:
-    return CallTemplate(_contract(settings, call.contract), call.method, call.args)
-
-
-def _key_source(purpose: str, wallet: WalletSettings) -> KeySource:
-    return KeySource(
-        purpose,
-        wallet.wallet,
-        password_file=wallet.password_file,
-        password_env=wallet.password_env,
-        address=address_of(account_of(wallet.address)) if wallet.address else None,
-    )
-
-
-def _outflow_rule(settings: Settings, rule: RuleSettings) -> OutflowRule:
     return OutflowRule(
         name=rule.name,
         emergency=rule.emergency,
         symptom=rule.symptom,
-        contracts={_contract(settings, name): name for name in rule.contracts},
+        contracts={contract_named(settings, name): name for name in rule.contracts},
         window=timedelta(seconds=rule.window),
         known_recipients=frozenset(account_of(account) for account in rule.known_recipients),
         condition=Condition(rule.condition, VARIABLES, f"rule {rule.name}"),

@@ -7,13 +7,16 @@ Relative paths are relative to the folder of the file. Any key can be overridden
 
 import difflib
 import os
+import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, cast, get_args
+from types import UnionType
+from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from tocsin.domain.actions import Autonomy
 from tocsin.domain.amounts import Gas
@@ -22,10 +25,16 @@ from tocsin.domain.hashes import account_of, script_hash
 
 CONFIGURATION_FILE = "tocsin.toml"
 CONFIGURATION_BYTES_MAX = 1 << 20
+NATIVE_NAMES = frozenset({"gas", "neo"})
+"""Contracts that need no entry in the file."""
+
+_HASH = re.compile(r"0x[0-9a-fA-F]{40}")
+_NAME = re.compile(r"\{(\w+)\}")
 
 
-def _checked_amount(text: str) -> str:
-    Gas.parse(text)
+def _checked_fee(text: str) -> str:
+    if Gas.parse(text) < Gas(0):
+        raise ValueError("a fee can't be negative")
     return text
 
 
@@ -37,7 +46,7 @@ def _checked_account(text: str) -> str:
     return account_of(text)
 
 
-type GasText = Annotated[str, AfterValidator(_checked_amount)]
+type FeeText = Annotated[str, AfterValidator(_checked_fee)]
 type ContractHash = Annotated[str, AfterValidator(_checked_hash)]
 type Account = Annotated[str, AfterValidator(_checked_account)]
 type PublicKeyHex = Annotated[str, Field(pattern="^0[23][0-9a-f]{64}$")]
@@ -53,8 +62,8 @@ class Section(BaseModel):
 class EndpointSettings(Section):
     """An RPC node. Nodes of one provider count once in a quorum."""
 
-    name: str
-    provider: str
+    name: str = Field(min_length=1)
+    provider: str = Field(min_length=1)
     url: str = Field(pattern=r"^https?://")
     ws: str | None = Field(default=None, pattern=r"^wss?://")
 
@@ -62,11 +71,11 @@ class EndpointSettings(Section):
 class NetworkSettings(Section):
     """The chain: its magic number, its nodes, how many providers must agree, and what a transaction may cost (GAS)."""
 
-    magic: int
+    magic: int = Field(ge=0, lt=1 << 32)
     endpoints: tuple[EndpointSettings, ...] = Field(min_length=1, max_length=16)
     quorum: int = Field(default=2, ge=1)
-    system_fee_max: GasText = "5"
-    network_fee_max: GasText = "1"
+    system_fee_max: FeeText = "5"
+    network_fee_max: FeeText = "1"
 
 
 class WalletSettings(Section):
@@ -86,7 +95,10 @@ class ContractSettings(Section):
 
 
 class CallSettings(Section):
-    """A call: a contract by name (`gas` and `neo` are known) or hash, a method, arguments as texts or `{names}`."""
+    """A call: a contract by name (`gas` and `neo` are known) or hash, a method, arguments as texts or `{names}`.
+
+    A name stands for the value that the runbook's command has in its place; only the calls of [[pause]] have such.
+    """
 
     contract: str
     method: str
@@ -94,7 +106,10 @@ class CallSettings(Section):
 
 
 class PauseSettings(Section):
-    """A way to pause: the call that does it, and the read that shows it."""
+    """A way to pause: the call that does it, the read that shows it, and what it `stops`, in words.
+
+    `paused` and `stops` may use the `{names}` of `call`.
+    """
 
     name: str
     call: CallSettings
@@ -112,7 +127,7 @@ class ProbeSettings(Section):
     call: CallSettings
     account: Account
     witness: tuple[str, ...]
-    reason: str
+    reason: str = Field(min_length=1)
     stopped_by: tuple[str, ...]
 
 
@@ -124,7 +139,7 @@ class RuleSettings(Section):
     symptom: str
     signal: Literal["outflow"] = "outflow"
     contracts: tuple[str, ...] = Field(min_length=1)
-    window: float = Field(default=60, gt=0, le=86_400)
+    window: float = Field(default=60, ge=1, le=86_400)
     known_recipients: tuple[Account, ...] = ()
     condition: str
 
@@ -208,53 +223,79 @@ def read_settings(path: Path) -> Settings:
             "configuration-unreadable", f"{path} can't be read: {error}", next_step="mend the file"
         ) from error
     try:
-        settings = Settings(**content)
+        # What begins with an underscore would be taken for an option of the library's own.
+        settings = Settings(**{key: value for key, value in content.items() if not key.startswith("_")})
     except ValidationError as error:
-        problems = [_problem(item) for item in error.errors(include_url=False, include_input=False)]
-        raise ConfigurationInvalid(
-            "configuration-invalid",
-            f"{path} is not a valid configuration: {'; '.join(problems)}",
-            next_step="mend the file; `tocsin init` writes a commented example",
-            data={"file": str(path), "problems": problems},
+        raise _invalid(
+            path, [_problem(item) for item in error.errors(include_url=False, include_input=False)]
         ) from error
-    _check_references(path, settings)
+    except SettingsError as error:  # a variable of the environment that should hold JSON
+        raise _invalid(path, [f"the environment: {error}"]) from error
+    problems = [f"{key}: unknown key" for key in content if key.startswith("_")] + list(_dangling(settings))
+    if problems:
+        raise _invalid(path, problems)
     return _absolute(settings, path.resolve().parent)
 
 
-def _check_references(path: Path, settings: Settings) -> None:
-    """Names that point nowhere are errors too."""
-    problems: list[str] = []
+def _invalid(path: Path, problems: Sequence[str]) -> ConfigurationInvalid:
+    return ConfigurationInvalid(
+        "configuration-invalid",
+        f"{path} is not a valid configuration: {'; '.join(problems)}",
+        next_step="mend the file (or the TOCSIN_ variables); `tocsin init` writes a commented example",
+        data={"file": str(path), "problems": list(problems)},
+    )
 
-    def known(where: str, name: str, names: Sequence[str]) -> None:
+
+def _dangling(settings: Settings) -> Iterator[str]:
+    """Names that point nowhere, or to more than one thing."""
+
+    def known(where: str, name: str, names: Collection[str]) -> Iterator[str]:
         if name not in names:
-            problems.append(f"{where}: {name!r} is not defined{_suggestion(name, names)}")
+            yield f"{where}: {name!r} is not defined{_suggestion(name, names)}"
 
-    contracts = [*settings.contracts, "gas", "neo"]
-    calls = [(f"pause.{p.name}", c) for p in settings.pause for c in (p.call, p.paused)]
-    calls += [(f"probes.{p.name}", p.call) for p in settings.probes]
-    for where, call in calls:
-        if not call.contract.startswith("0x"):
-            known(where, call.contract, contracts)
+    def contract(where: str, name: str) -> Iterator[str]:
+        if _HASH.fullmatch(name) is None:
+            yield from known(where, name, [*settings.contracts, *NATIVE_NAMES])
+
+    for name in sorted(NATIVE_NAMES & settings.contracts.keys()):
+        yield f"contracts.{name}: this is the name of a native contract; choose another"
+    for where, entries in (
+        ("network.endpoints", settings.network.endpoints),
+        ("pause", settings.pause),
+        ("probes", settings.probes),
+        ("rules", settings.rules),
+    ):
+        for name, times in Counter(entry.name for entry in entries).items():
+            if times > 1:
+                yield f"{where}: {name!r} is the name of {times} entries; names must differ"
+    for pause in settings.pause:
+        where = f"pause.{pause.name}"
+        yield from contract(f"{where}.call", pause.call.contract)
+        yield from contract(f"{where}.paused", pause.paused.contract)
+        captured = _names_in(pause.call.args)
+        for name in sorted((_names_in(pause.paused.args) | set(_NAME.findall(pause.stops))) - captured):
+            yield f"{where}: {{{name}}} is no argument of its call{_suggestion(name, captured)}"
     for probe in settings.probes:
+        where = f"probes.{probe.name}"
+        yield from contract(f"{where}.call", probe.call.contract)
+        for name in sorted(_names_in(probe.call.args)):
+            yield f"{where}.call: {{{name}}} has no value in a probe; write the argument itself"
         for name in probe.witness:
-            known(f"probes.{probe.name}.witness", name, contracts)
+            yield from contract(f"{where}.witness", name)
         for name in probe.stopped_by:
-            known(f"probes.{probe.name}.stopped_by", name, [p.name for p in settings.pause])
+            yield from known(f"{where}.stopped_by", name, [pause.name for pause in settings.pause])
     for rule in settings.rules:
         for name in rule.contracts:
-            known(f"rules.{rule.name}.contracts", name, contracts)
+            yield from contract(f"rules.{rule.name}.contracts", name)
     for role, names in settings.roles.items():
         for name in names:
-            known(f"roles.{role}", name, list(settings.people))
+            yield from known(f"roles.{role}", name, settings.people)
     if settings.network.quorum > len({e.provider for e in settings.network.endpoints}):
-        problems.append("network.quorum: more providers must agree than there are (nodes of one provider count once)")
-    if problems:
-        raise ConfigurationInvalid(
-            "configuration-invalid",
-            f"{path} is not a valid configuration: {'; '.join(problems)}",
-            next_step="mend the file",
-            data={"file": str(path), "problems": cast(list[Any], problems)},
-        )
+        yield "network.quorum: more providers must agree than there are (nodes of one provider count once)"
+
+
+def _names_in(arguments: Sequence[str]) -> set[str]:
+    return {name[1] for argument in arguments if (name := _NAME.fullmatch(argument))}
 
 
 def _problem(item: Mapping[str, Any]) -> str:
@@ -265,26 +306,28 @@ def _problem(item: Mapping[str, Any]) -> str:
     return f"{where}: {item['msg']}"
 
 
-def _suggestion(name: str, known: Sequence[str]) -> str:
+def _suggestion(name: str, known: Collection[str]) -> str:
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     return f" (did you mean {close[0]}?)" if close else ""
 
 
 def _known_keys(path: Sequence[str]) -> list[str]:
-    """The keys that the schema allows in the table at `path`."""
-    model: Any = Settings
+    """The keys that the schema allows in the table at `path`; entries of arrays and tables count as a step."""
+    annotation: Any = Settings
     for part in path:
-        if isinstance(model, type) and issubclass(model, BaseModel):
-            field = model.model_fields.get(part)
-            model = _section_in(field.annotation) if field else None
-    return list(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []
+        if get_origin(annotation) in (tuple, dict):
+            annotation = next(filter(_is_section, get_args(annotation)), None)
+        elif _is_section(annotation) and part in annotation.model_fields:
+            annotation = annotation.model_fields[part].annotation
+            if get_origin(annotation) is UnionType:  # a section that may be absent
+                annotation = next(filter(_is_section, get_args(annotation)), None)
+        else:
+            return []
+    return list(annotation.model_fields) if _is_section(annotation) else []
 
 
-def _section_in(annotation: Any) -> Any:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    found = (_section_in(argument) for argument in get_args(annotation))
-    return next((section for section in found if section is not None), None)
+def _is_section(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
 def _absolute(settings: Settings, folder: Path) -> Settings:

@@ -65,6 +65,7 @@ any_event: st.SearchStrategy[e.Event] = st.one_of(
     st.builds(e.RunRefused, run_ids, json_objects),
     st.builds(e.RunManual, run_ids, numbers, texts),
     st.builds(e.PlanApproved, run_ids, approvals),
+    st.builds(e.RunFired, run_ids, numbers, plans, texts, st.lists(texts, max_size=2).map(tuple)),
     st.builds(e.RunSent, run_ids, hashes, st.integers(0, 2**32)),
     st.builds(
         e.RunFinished,

@@ -1,5 +1,7 @@
 """The incident as a whole: declaration, deadlines, acknowledgement, severity, roles, closing and opening again."""
 
+from pathlib import Path
+
 import pytest
 
 from incident.story import EXPLOIT, INCIDENT, MIDNIGHT, PROMISES, Story, finished, minutes
@@ -26,9 +28,11 @@ from tocsin.incident.events import (
     StepRequested,
     StepSkipped,
 )
-from tocsin.incident.state import DETECTIONS_KEPT_MAX, Breach, StepStatus
+from tocsin.incident.state import DETECTIONS_KEPT_MAX, Breach, Promises, StepStatus
+from tocsin.runbook.compile import compile_runbook
 from tocsin.runbook.model import Severity
 
+RUNBOOK = Path(__file__).parents[2] / "runbooks" / "EMERGENCY_RUNBOOK.md"
 ACK, RESPOND, BUDGET = DeadlineKind.ACKNOWLEDGE, DeadlineKind.RESPOND, DeadlineKind.STEP_BUDGET
 
 
@@ -85,6 +89,14 @@ def test_a_log_begins_with_a_declaration() -> None:
         start(EXPLOIT, PROMISES, acknowledged)
     with pytest.raises(ValueError, match="empty log"):
         replay(EXPLOIT, PROMISES, [])
+
+
+def test_the_promises_come_from_the_runbooks_tables() -> None:
+    runbook = compile_runbook(RUNBOOK.read_bytes(), str(RUNBOOK))
+    promises = Promises.of(runbook)
+    assert promises.within(ACK, Severity.P0) == minutes(5), "the channel table"
+    assert promises.within(RESPOND, Severity.P0) == minutes(15), "the severity table"
+    assert promises.roles == ("IC", "TL", "CL")
 
 
 def test_a_missed_deadline_is_a_breach_once() -> None:
@@ -225,7 +237,7 @@ def test_reopening_a_resolved_incident_lets_steps_be_repeated() -> None:
     [
         (StatusChanged(Status.TRIGGERED, ""), "the status is triggered already"),
         (StatusChanged(Status.ACKNOWLEDGED, ""), "acknowledge with `tocsin ack INC-1`"),
-        (StatusChanged(Status.RESOLVED, ""), "resolve it first with `tocsin resolve INC-1`"),
+        (StatusChanged(Status.RESOLVED, ""), "resolve it first with `tocsin resolve INC-1"),
         (StatusChanged(Status.REVIEWED, ""), "resolve it first"),
         (StatusChanged(Status.FALSE_ALARM, ""), "close it with `tocsin close --false-alarm INC-1"),
         (SeverityChanged(Severity.P0, ""), "the severity is P0 already"),

@@ -18,6 +18,7 @@ from tocsin.incident.events import (
     PlanProposed,
     Resolved,
     RunFinished,
+    RunFired,
     RunSent,
     Status,
     StepRequested,
@@ -174,6 +175,26 @@ def test_an_incident_is_not_closed_while_a_run_may_take_effect() -> None:
         assert "nobody knows yet" in (story.refused("alice", event) or "")
     story.says("alice", StepRequested(1, ""))
     assert "is finding out" in (story.refused("alice", Resolved("done")) or "")
+
+
+def test_a_reflex_that_has_fired_takes_the_place_of_the_plan_and_its_approval() -> None:
+    story = Story()
+    story.proposes(RUN, Autonomy.ASK_THEN_ACT)
+    fired = RunFired(RUN, 0, plan(RUN), "reflex/7", ("alice", "bob"))
+    assert story.tocsin(fired) == (ClearDeadline(WAIT, RUN), Execute(RUN))
+    assert story.run(RUN).key == "reflex/7", "the outbox knows the transaction by the reflex's key"
+    assert "can't take its place any more" in (story.refused(TOCSIN.id, fired) or "")
+    story.tocsin(finished(RUN))
+    assert story.step(1).status is StepStatus.DONE
+
+
+def test_a_reflex_fires_only_the_plan_of_the_run_it_takes_over() -> None:
+    story = Story()
+    foreign = replace(plan(RUN), runbook_hash="0" * 64)
+    assert "another runbook" in (story.refused(TOCSIN.id, RunFired(RUN, 0, foreign, "reflex/7", ("alice",))) or "")
+    assert "not INC-1/1.0.1" in (story.refused(TOCSIN.id, RunFired(RUN, 0, plan(AGAIN), "reflex/7", ("alice",))) or "")
+    assert "does not try" in (story.refused(TOCSIN.id, RunFired(RUN, 5, plan(RUN), "reflex/7", ("alice",))) or "")
+    assert story.refused("mallory", RunFired(RUN, 0, plan(RUN), "reflex/7", ("alice",))) is not None
 
 
 def test_a_run_has_one_transaction() -> None:

@@ -52,7 +52,7 @@ def test_a_manual_command_is_shown_as_the_runbook_has_it() -> None:
     story = acknowledged(Story())
     story.tocsin(RunManual(RUN, 1, "no shell"))
     assert only(story).sentence == "Do by hand, for step 1, Pause Contracts: setPaused (no shell)."
-    assert only(story).command == "tocsin step done INC-1 1 --choice 0"
+    assert only(story).command == 'tocsin step done INC-1 1 "…" --choice 0 --alternative 1'
 
 
 def test_in_observe_mode_people_do_it() -> None:
@@ -98,4 +98,4 @@ def test_items_conditions_and_the_end() -> None:
     story.says("alice", StepSkipped(1, "known"))
     assert only(story).sentence == "Decide on step 2, Pause: does “if critical” hold?"
     story.says("alice", ConditionAnswered(2, holds=False, reason=""))
-    assert only(story).command == f"tocsin resolve {INCIDENT}"
+    assert only(story).command == f'tocsin resolve {INCIDENT} --reason "…"'

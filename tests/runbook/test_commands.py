@@ -212,15 +212,13 @@ def test_kubectl_actions(text: str, verb: str, arguments: Mapping[str, Json]) ->
         ("kubectl rollout restart deployment/A_b", "no name that Kubernetes accepts"),
         ("kubectl rollout restart deployment --all", "by a rule"),
         ("kubectl set env deployment/x", "sets no variable"),
-        ("kubectl set env deployment/x A-", "several"),
+        ("kubectl set env deployment/x A-", "A- is no deployment"),
         ("kubectl set env deployment A=1", "must name one deployment"),
         ("kubectl set env deployment/x A=1 A=2", "sets no variable once"),
     ],
 )
 def test_what_kubectl_lines_stay_manual(text: str, reason: str) -> None:
-    assert manual(text)
-    if reason != "several":
-        assert reason in manual(text)
+    assert reason in manual(text)
 
 
 # psql

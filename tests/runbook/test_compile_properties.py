@@ -128,6 +128,34 @@ def test_any_line_in_a_fence(text: str) -> None:
     outcome(small(f"1. **Pause**\n\n```bash\n{text}\n```\n"))
 
 
+SAYING = [
+    *("- {}", "* [ ] {}", "    - {}", "1. {}", "1. **{}** (5 minutes)", "   {}", "{}", "**Note:** {}", "**{}**"),
+    *("> {}", "> - {}", "```bash\n{}\n```", "```bash\n# {}\n```", "```bash\nkubectl get {}\n```", "```json\n{}\n```"),
+    *("```\n{}\n```", "    ```bash\n    # Or {}\n    curl https://{}\n    ```", "**Symptoms:** {}", "`{}`", "<{}>"),
+    *("| a | b |\n| - | - |\n| x | {} |", "[{}](https://x.example)", "**Owner:** a\n**Team:** {}", "# {}\n\n{}"),
+    *(
+        "**Prevention:**\n- {}",
+        "**Symptoms:**\n\n{}",
+        "**Immediate Actions:**\n1. {}",
+        "## Roles\n- {}",
+        "<div>{}</div>",
+    ),
+]
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(SAYING), st.booleans()), max_size=12), st.booleans())
+def test_what_compiles_loses_nothing_of_what_is_said(parts: list[tuple[str, bool]], within: bool) -> None:
+    words = [f"word{number}x" for number in range(len(parts))]
+    text = "".join(
+        f"{form.format(word, word)}\n{'\n' if apart else ''}" for (form, apart), word in zip(parts, words, strict=True)
+    )
+    runbook = outcome(small(f"1. **Pause**\n\n{text}") if within else small(after=text))
+    if runbook is not None:
+        shown = json.dumps(runbook_json(runbook))
+        assert [word for word in words if word not in shown] == []
+
+
 def test_compiling_twice_gives_the_same() -> None:
     assert compile_runbook(RUNBOOK_BYTES, "R.md") == compile_runbook(RUNBOOK_BYTES, "R.md")
     assert outcome(SEVERITIES) is None

@@ -5,12 +5,16 @@ becomes an `Invocation` only at the moment it is tried or sent.
 """
 
 import difflib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tocsin.connect.ports import Argument, Invocation, Manifest, ManifestMethod, ParameterType
 from tocsin.domain.errors import Refused
 from tocsin.domain.hashes import ScriptHash, account_of, tx_hash
+
+_INTEGER = re.compile(r"-?\d{1,78}", re.ASCII)
+_INTEGER_BITS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +25,13 @@ class TypedText:
 
 @dataclass(frozen=True, slots=True)
 class CallSpec:
-    """A call with every argument as text and type, checked against a manifest."""
+    """A call with every argument as text and type, checked against a manifest, which also says what it `returns`."""
 
     contract: ScriptHash
     contract_name: str
     method: str
     arguments: tuple[TypedText, ...]
+    returns: ParameterType
 
     def invocation(self) -> Invocation:
         """The call as the chain takes it."""
@@ -72,7 +77,7 @@ def match_manifest(manifest: Manifest, method: str, texts: Sequence[str]) -> Cal
                 data={"contract": manifest.contract, "method": method, "argument": name},
             ) from error
         typed.append(TypedText(wanted, text))
-    return CallSpec(manifest.contract, manifest.name, method, tuple(typed))
+    return CallSpec(manifest.contract, manifest.name, method, tuple(typed), chosen.returns)
 
 
 def _signature(method: ManifestMethod) -> str:
@@ -80,9 +85,9 @@ def _signature(method: ManifestMethod) -> str:
 
 
 def _nearest(manifest: Manifest, method: str) -> str:
-    public = {m.name: m for m in manifest.methods if not m.name.startswith("_")}
+    public = sorted({m.name for m in manifest.methods if not m.name.startswith("_")})
     close = difflib.get_close_matches(method, public, n=3, cutoff=0.5)
-    shown = ", ".join(_signature(public[name]) for name in (close or sorted(public)[:8]))
+    shown = ", ".join(_signature(m) for name in (close or public[:8]) for m in manifest.methods if m.name == name)
     return f"{'the nearest are' if close else 'it offers'} {shown}" if shown else "check the contract's hash"
 
 
@@ -94,7 +99,7 @@ def _argument(wanted: ParameterType, text: str) -> Argument:
                 raise ValueError("write true or false")
             return Argument(wanted, text == "true")
         case ParameterType.INTEGER:
-            return Argument(wanted, int(text))
+            return Argument(wanted, _integer(text))
         case ParameterType.HASH160:
             return Argument(wanted, account_of(text))
         case ParameterType.HASH256:
@@ -107,3 +112,12 @@ def _argument(wanted: ParameterType, text: str) -> Argument:
             return Argument(wanted, None) if text in ("null", "nil") else Argument(ParameterType.STRING, text)
         case _:
             raise ValueError(f"a value of type {wanted} can't be written in a runbook's command line")
+
+
+def _integer(text: str) -> int:
+    if _INTEGER.fullmatch(text) is None:
+        raise ValueError("write a whole number in decimal digits")
+    number, bound = int(text), 1 << (_INTEGER_BITS - 1)
+    if not -bound <= number < bound:
+        raise ValueError(f"the chain's numbers have {_INTEGER_BITS} bits")
+    return number

@@ -63,7 +63,9 @@ class Catalogue:
     """The actions that this installation can carry out, by name."""
 
     def __init__(self, actions: Iterable[AnyAction]) -> None:
-        self._actions = {action.name: action for action in actions}
+        listed = tuple(actions)
+        self._actions = {action.name: action for action in listed}
+        assert len(self._actions) == len(listed), "two actions have the same name"
 
     def __contains__(self, name: str) -> bool:
         return name in self._actions
@@ -87,6 +89,7 @@ class Catalogue:
 
         Raises:
             Refused: no such action here.
+            ValueError: its input has another form by now. This is no refusal: the run may have been sent long ago.
         """
         action = self._get(name)
         adapter: TypeAdapter[object] = TypeAdapter(action.input_type)

@@ -1,8 +1,8 @@
 """`contract.read` and `contract.invoke`: the ladder test invocation → outbox → send once → wait → read on a quorum."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, cast
 
 from tocsin.actions.calls import CallSpec, match_manifest
 from tocsin.actions.protocol import Preflight, Receipt
@@ -12,6 +12,7 @@ from tocsin.connect.ports import (
     Execution,
     Included,
     Invocation,
+    ParameterType,
     Sent,
     Signer,
     StackValue,
@@ -56,7 +57,7 @@ class Caller:
                 next_step=f"check that the account of the {self.purpose} key is allowed to call it, and the arguments",
                 data={"call": str(spec), "exception": execution.exception},
             )
-        if execution.stack and execution.stack[0] is False:
+        if _answers_no(spec, execution):
             raise Refused(
                 "call-answers-false",
                 f"{spec} would run and answer false: the contract would not do it",
@@ -94,7 +95,7 @@ class Caller:
                 next_step="nothing changed but the fee; read the reason, mend it, run the step again",
                 data={"tx": included.tx, "height": included.height, "exception": execution.exception},
             )
-        if execution.stack and execution.stack[0] is False:
+        if _answers_no(spec, execution):
             raise Failed(
                 "call-answered-false",
                 f"{spec} ran and answered false ({where}): the contract did not do it",
@@ -123,16 +124,36 @@ async def bind_call(reader: ChainReader, arguments: Mapping[str, Json]) -> CallS
         Refused: it does not fit the contract.
     """
     contract_text, method = text_argument(arguments, "contract"), text_argument(arguments, "method")
-    texts = arguments.get("args") or []
-    if not isinstance(texts, list | tuple):
+    given = arguments.get("args") or []
+    if not isinstance(given, list | tuple):
         raise Refused("argument-missing", "the command's arguments are no list", next_step="complete the command line")
+    texts = [_written(value) for value in cast(Sequence[Json], given)]
     try:
         contract = script_hash(contract_text)
     except ValueError as error:
         raise Refused(
             "no-contract-hash", f"{contract_text!r} names no contract: {error}", next_step="bind it in tocsin.toml"
         ) from error
-    return match_manifest(await reader.manifest(contract), method, [str(text) for text in texts])
+    return match_manifest(await reader.manifest(contract), method, texts)
+
+
+def _written(value: Json) -> str:
+    """An argument as a command line would write it; a runbook's YAML gives numbers and truth values as such."""
+    match value:
+        case str():
+            return value
+        case None:
+            return "null"
+        case bool():
+            return "true" if value else "false"
+        case int():
+            return str(value)
+        case _:
+            raise Refused(
+                "wrong-argument",
+                f"an argument must be a text, a whole number, true, false or null, not {value!r}",
+                next_step="write a decimal number as a text in the smallest unit; arrays and maps are not read yet",
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,9 +191,9 @@ class ContractRead:
 
     async def verify(self, key: str, given: CallInput, before: Mapping[str, Json], receipt: Receipt) -> Verification:
         reading = await self.reader.quorum_invoke([given.call.invocation()], at_least=await self.reader.height())
-        answer = shown(reading.execution.stack[0]) if reading.execution.stack else "nothing"
         if not reading.execution.halted:
             raise Failed("read-faulted", f"{given.call} FAULTed: {reading.execution.exception}")
+        answer = shown(reading.execution.stack[0]) if reading.execution.stack else "nothing"
         return Verification(True, f"{given.call} → {answer}", reading.height, reading.quorum)
 
     async def compensate(self, key: str, given: CallInput, before: Mapping[str, Json], receipt: Receipt) -> Receipt:
@@ -235,6 +256,14 @@ def shown(value: StackValue) -> str:
             return repr(text) if text.isprintable() and "\ufffd" not in text else f"0x{value.hex()}"
         case tuple():
             return f"[{', '.join(shown(item) for item in value)}]"
+
+
+def _answers_no(spec: CallSpec, execution: Execution) -> bool:
+    """Whether the call itself said no. A Boolean may come as Integer or bytes, which mean no Boolean elsewhere."""
+    if not execution.stack:
+        return False
+    answer = execution.stack[0]
+    return answer is False or (spec.returns is ParameterType.BOOLEAN and not is_true(answer))
 
 
 def is_true(value: StackValue) -> bool:

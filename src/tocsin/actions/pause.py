@@ -5,6 +5,7 @@ verified by three things: the transaction HALTed with a true result, a quorum of
 height or above, and the *effect probe*, a guarded user call that HALTed before, now FAULTs for the pause's reason.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -18,6 +19,7 @@ from tocsin.domain.canonical import Json
 from tocsin.domain.errors import Refused
 from tocsin.domain.hashes import ScriptHash
 
+_NAME = re.compile(r"\{(\w+)\}")
 _PAUSED_ALREADY = Receipt(note="was paused already; nothing was sent")
 
 
@@ -35,22 +37,23 @@ class CallTemplate:
             return None
         captured: dict[str, str] = {}
         for pattern, text in zip(self.arguments, texts, strict=True):
-            if pattern.startswith("{") and pattern.endswith("}"):
-                captured[pattern[1:-1]] = text
-            elif pattern != text:
+            name = _NAME.fullmatch(pattern)
+            if (pattern if name is None else captured.setdefault(name[1], text)) != text:
                 return None
         return captured
 
     def filled(self, values: Mapping[str, str]) -> tuple[str, ...]:
         """The arguments with every `{name}` replaced."""
-        return tuple(values[a[1:-1]] if a.startswith("{") and a.endswith("}") else a for a in self.arguments)
+        names = ((argument, _NAME.fullmatch(argument)) for argument in self.arguments)
+        return tuple(argument if name is None else values[name[1]] for argument, name in names)
 
 
 @dataclass(frozen=True, slots=True)
 class PauseBinding:
     """One way to pause on this platform: the call that does it, the read that shows it, and what it stops.
 
-    `stops` names contracts in words for people ("everything", "app {app_id}").
+    `stops` names contracts in words for people ("everything", "app {app_id}"). `paused` and `stops` use no `{name}`
+    that `call` does not have.
     """
 
     name: str
@@ -107,7 +110,8 @@ class ContractPause:
             if values is not None:
                 manifest = await self.caller.reader.manifest(binding.paused.contract)
                 paused = match_manifest(manifest, binding.paused.method, binding.paused.filled(values))
-                return PauseInput(call, paused, binding.name, binding.stops.format_map(values))
+                stops = _NAME.sub(lambda name, values=values: values[name[1]], binding.stops)
+                return PauseInput(call, paused, binding.name, stops)
         raise Refused(
             "no-pause-binding",
             f"{call} may pause something, but no [[pause]] entry of the configuration says how to see that it did",
@@ -116,8 +120,39 @@ class ContractPause:
         )
 
     async def preflight(self, given: PauseInput) -> Preflight:
-        is_paused = given.paused.invocation()
-        execution = await self.caller.rehearse(given.call, is_paused)
+        already = await self._is_paused(given)
+        if not already:  # a second pause may well FAULT; it would not be sent
+            await self._rehearse(given)
+        summary = f"pause {given.stops}: {given.call}"
+        if already:
+            summary += " (is paused already: nothing would be sent)"
+        probes: dict[str, Json] = {}
+        for probe in self._probes_of(given):
+            try:
+                probes[probe.name] = await self._probe_halts(probe)
+            except Refused as refused:
+                # A probe that can't be formed must not hold up a pause, only its proof; so it says so in the plan.
+                probes[probe.name] = False
+                summary += f"; its effect can't be proven: {_untried(probe, refused)}"
+        return Preflight(
+            summary=summary,
+            before={"paused": already, "probes": probes},
+            resources=(f"contract:{given.call.contract}",),
+        )
+
+    async def _is_paused(self, given: PauseInput) -> bool:
+        execution = await self.caller.reader.test_invoke([given.paused.invocation()])
+        if not execution.halted:
+            raise Refused(
+                "pause-unreadable",
+                f"{given.paused} can't be read, so nobody could see that the pause holds: {execution.exception}",
+                next_step=f"mend `paused` in the [[pause]] entry {given.binding!r}",
+                data={"call": str(given.paused), "exception": execution.exception},
+            )
+        return bool(execution.stack) and is_true(execution.stack[0])
+
+    async def _rehearse(self, given: PauseInput) -> None:
+        execution = await self.caller.rehearse(given.call, given.paused.invocation())
         if not (len(execution.stack) > 1 and is_true(execution.stack[1])):
             raise Refused(
                 "pause-would-not-hold",
@@ -125,15 +160,6 @@ class ContractPause:
                 next_step="check which contract and method pause this platform, in the runbook and in [[pause]]",
                 data={"call": str(given.call)},
             )
-        before = await self.caller.reader.test_invoke([is_paused])
-        already = before.halted and bool(before.stack) and is_true(before.stack[0])
-        probes: dict[str, Json] = {p.name: await self._probe_halts(p) for p in self._probes_of(given)}
-        summary = f"pause {given.stops}: {given.call}"
-        return Preflight(
-            summary=f"{summary} (is paused already: nothing would be sent)" if already else summary,
-            before={"paused": already, "probes": probes},
-            resources=(f"contract:{given.call.contract}",),
-        )
 
     async def run(self, key: str, given: PauseInput, before: Mapping[str, Json]) -> Receipt:
         if before.get("paused") is True:
@@ -144,8 +170,9 @@ class ContractPause:
         return _PAUSED_ALREADY if before.get("paused") is True else await self.caller.recall(key)
 
     async def verify(self, key: str, given: PauseInput, before: Mapping[str, Json], receipt: Receipt) -> Verification:
-        height = await self.caller.reader.height()
-        if receipt.tx is not None:
+        if receipt.tx is None:
+            height = await self.caller.reader.height()
+        else:
             height = (await self.caller.settle(key, given.call, receipt)).height
         reading = await self.caller.reader.quorum_invoke([given.paused.invocation()], at_least=height)
         execution = reading.execution
@@ -189,7 +216,10 @@ class ContractPause:
         stood = before.get("probes")
         sentences: list[str] = []
         for probe in self._probes_of(given):
-            call = await self._probe_call(probe)
+            try:
+                call = await self._probe_call(probe)
+            except Refused as refused:
+                return False, _untried(probe, refused)
             now = (await self.caller.reader.quorum_invoke([call], [probe.signer], at_least=reading.height)).execution
             if now.halted:
                 return False, f"{probe.name} still works"
@@ -199,3 +229,7 @@ class ContractPause:
             was = "worked before" if worked else "was refused before as well"
             sentences.append(f"{probe.name}: {was}, now refused ({now.exception})")
         return True, "; ".join(sentences) or None
+
+
+def _untried(probe: EffectProbe, refused: Refused) -> str:
+    return f"{probe.name} can't be tried: {refused.message}"

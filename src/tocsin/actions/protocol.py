@@ -80,7 +80,7 @@ class Action[I](Protocol):
 
         Raises:
             Failed: it is known not to have taken effect.
-            OutcomeUnknown: the world did not say in time.
+            OutcomeUnknown, Unavailable: the world did not say in time, or not with the quorum that is needed.
         """
         ...
 

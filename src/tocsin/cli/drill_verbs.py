@@ -4,12 +4,16 @@ import asyncio
 import importlib.util
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from tocsin.cli.output import EXIT_DID_NOT_HOLD, EXIT_DONE, err, out, print_json
+from tocsin.cli.options import JsonFlag
+from tocsin.cli.output import EXIT_DID_NOT_HOLD, EXIT_DONE, err, log_to_standard_error, out, print_json
 from tocsin.domain.errors import ConfigurationInvalid
+
+if TYPE_CHECKING:
+    from tocsin.drill.report import DrillReport
 
 RUNBOOK_NAME = "EMERGENCY_RUNBOOK.md"
 
@@ -30,35 +34,43 @@ type BlockMilliseconds = Annotated[int, Parameter(name="--block-ms")]
 """Milliseconds between the blocks of the private chains."""
 
 
-def demo(*, serve: Annotated[bool, Parameter(negative=())] = False, block_ms: BlockMilliseconds = 1_000) -> int:
+def demo(
+    *,
+    serve: Annotated[bool, Parameter(negative=())] = False,
+    block_ms: BlockMilliseconds = 1_000,
+    json: JsonFlag = False,
+) -> int:
     """Watch a real private chain being attacked, and the attack fail.
 
     Parameters
     ----------
     serve: Keep the platform and Tocsin up afterwards, until Ctrl-C.
+    json: Tell the story on standard error, and print the report as one JSON object.
     """
-    from tocsin.cli.drill_views import StoryTeller, print_scorecard
+    from tocsin.cli.drill_views import StoryTeller
 
     _require_platform()
     from tocsin.drill.exploit import ExploitDrill
 
     async def hold(configuration: Path) -> None:
-        out.print(f"\nThe platform stays up until Ctrl-C. In another terminal:\n  tocsin incidents -c {configuration}")
+        story.print(f"\nThe platform stays up until Ctrl-C. In another terminal:\n  tocsin incidents -c {configuration}")
         await asyncio.Event().wait()
 
-    with StoryTeller(out) as narrator:
+    story = err if json else out
+    log_to_standard_error()
+    with StoryTeller(story) as narrator:
         drill = ExploitDrill(_runbook(), narrator, block_ms=block_ms, hold=hold if serve else None)
         report = asyncio.run(drill.run())
-    print_scorecard(report)
-    return EXIT_DONE if report.passed else EXIT_DID_NOT_HOLD
+    return _verdict(report, as_json=json)
 
 
 def drill(
     name: DrillName,
+    /,
     *,
     sabotage: SabotageName | None = None,
     block_ms: BlockMilliseconds = 1_000,
-    json: Annotated[bool, Parameter(negative=())] = False,
+    json: JsonFlag = False,
 ) -> int:
     """Break a private platform for real, let Tocsin respond, and score it. Exit code 1 if the drill fails.
 
@@ -68,16 +80,23 @@ def drill(
     sabotage: Break the remedy too; the drill must then fail honestly.
     json: Print the report as one JSON object.
     """
-    from tocsin.cli.drill_views import StoryTeller, print_scorecard
+    from tocsin.cli.drill_views import StoryTeller
 
     _require_platform()
     from tocsin.drill.exploit import ExploitDrill, Sabotage
 
     del name  # there is one drill so far
+    log_to_standard_error()
     with StoryTeller(err) as narrator:
         broken = Sabotage(sabotage) if sabotage else None
         report = asyncio.run(ExploitDrill(_runbook(), narrator, block_ms=block_ms, sabotage=broken).run())
-    if json:
+    return _verdict(report, as_json=json)
+
+
+def _verdict(report: "DrillReport", *, as_json: bool) -> int:
+    from tocsin.cli.drill_views import print_scorecard
+
+    if as_json:
         print_json(report.as_json())
     else:
         print_scorecard(report)

@@ -2,11 +2,10 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
-from tocsin.app import Desk, open_desk
 from tocsin.cli.incident_views import (
     incident_document,
     print_incident,
@@ -40,6 +39,9 @@ from tocsin.incident.timeline import timeline
 from tocsin.incident.waiting import waiting_for
 from tocsin.runbook.model import Severity
 
+if TYPE_CHECKING:
+    from tocsin.app import Desk
+
 type Reason = Annotated[str, Parameter(name="--reason")]
 """Why; it stands on the timeline."""
 
@@ -69,6 +71,7 @@ def add_verbs(app: App) -> None:
 
 def declare(
     emergency: str,
+    /,
     *,
     reason: Reason,
     severity: Severity | None = None,
@@ -83,12 +86,13 @@ def declare(
     """
     options = options or ActingOptions()
 
-    async def act(desk: Desk, principal: str) -> Json:
+    async def act(desk: "Desk", principal: str) -> Json:
         incident, created = await desk.incidents.declare(
             emergency, principal=principal, reason=reason, severity=severity
         )
         if not options.json:
-            out.print(f"{incident} {'is declared' if created else 'was open already'}. Next: tocsin next {incident}")
+            told = "is declared" if created else "was open already"
+            out.print(f"{incident} {told}. Next: {options.copyable(f'tocsin next {incident}')}", markup=False)
         return {"incident": incident, "created": created}
 
     _act(options, act)
@@ -98,7 +102,7 @@ def incidents(*, options: Options | None = None) -> None:
     """List the incidents, the newest first."""
     options = options or Options()
 
-    async def read(desk: Desk) -> None:
+    async def read(desk: "Desk") -> None:
         summaries = await desk.incidents.summaries()
         states = [await desk.incidents.state(s.id) for s in summaries]
         if options.json:
@@ -109,14 +113,15 @@ def incidents(*, options: Options | None = None) -> None:
     _read(options, read)
 
 
-def incident(incident: str, *, options: Options | None = None) -> None:
+def incident(incident: str, /, *, options: Options | None = None) -> None:
     """Show an incident: where it stands, its steps, and the timeline."""
     options = options or Options()
 
-    async def read(desk: Desk) -> None:
+    async def read(desk: "Desk") -> None:
         history = await desk.incidents.history(incident)
         state = await desk.incidents.state(incident)
-        entries = timeline(history)
+        _, emergency = await desk.incidents.emergency_of(state)
+        entries = timeline(history, emergency)
         if options.json:
             print_json(incident_document(state, entries))
         else:
@@ -125,27 +130,27 @@ def incident(incident: str, *, options: Options | None = None) -> None:
     _read(options, read)
 
 
-def next_(incident: str | None = None, *, options: Options | None = None) -> None:
+def next_(incident: str | None = None, /, *, options: Options | None = None) -> None:
     """Show what is waiting for people, in one incident or in all that are open."""
     options = options or Options()
 
-    async def read(desk: Desk) -> None:
+    async def read(desk: "Desk") -> None:
         ids = [incident] if incident else [s.id for s in await desk.incidents.summaries() if s.is_open]
         found = [(state, waiting_for(state)) for state in [await desk.incidents.state(i) for i in ids]]
         if options.json:
-            print_json([waiting_document(state, waiting) for state, waiting in found])
+            print_json([waiting_document(state, waiting, options.copyable) for state, waiting in found])
         else:
-            print_waiting(found)
+            print_waiting(found, desk.clock.now(), options.copyable)
 
     _read(options, read)
 
 
-def ack(incident: str, *, options: ActingOptions | None = None) -> None:
+def ack(incident: str, /, *, options: ActingOptions | None = None) -> None:
     """Acknowledge an incident: you have seen it and are on it."""
     _record(options, incident, Acknowledged(), "acknowledged")
 
 
-def approve(run: str, *, options: ActingOptions | None = None) -> None:
+def approve(run: str, /, *, options: ActingOptions | None = None) -> None:
     """Approve the plan of a run, signed with your enrolled key. `tocsin next` shows the plan.
 
     Parameters
@@ -155,7 +160,7 @@ def approve(run: str, *, options: ActingOptions | None = None) -> None:
     options = options or ActingOptions()
     incident = run.split("/", 1)[0]
 
-    async def act(desk: Desk, principal: str) -> Json:
+    async def act(desk: "Desk", principal: str) -> Json:
         state = await desk.incidents.state(incident)
         found = state.run(run)
         if found is None or found.plan is None:
@@ -170,28 +175,29 @@ def approve(run: str, *, options: ActingOptions | None = None) -> None:
     _act(options, act)
 
 
-def note(incident: str, text: str, *, options: ActingOptions | None = None) -> None:
+def note(incident: str, text: str, /, *, options: ActingOptions | None = None) -> None:
     """Add a note to the timeline."""
     _record(options, incident, NoteAdded(text), "noted")
 
 
-def severity(incident: str, to: Severity, *, reason: Reason, options: ActingOptions | None = None) -> None:
+def severity(incident: str, to: Severity, /, *, reason: Reason, options: ActingOptions | None = None) -> None:
     """Change the severity. Unsure means higher."""
     _record(options, incident, SeverityChanged(to, reason), f"severity {to}")
 
 
-def role(incident: str, role: str, person: str, *, options: ActingOptions | None = None) -> None:
+def role(incident: str, role: str, person: str, /, *, options: ActingOptions | None = None) -> None:
     """Give a role (IC, TL, CL) to a person."""
-    _record(options, incident, RoleAssigned(role, person), f"{role} is {person}")
+    _record(options, incident, RoleAssigned(role.upper(), person), f"{role.upper()} is {person}")
 
 
-def status(incident: str, to: Status, *, reason: Reason, options: ActingOptions | None = None) -> None:
+def status(incident: str, to: Status, /, *, reason: Reason, options: ActingOptions | None = None) -> None:
     """Move the incident on: investigating, mitigating or monitoring."""
     _record(options, incident, StatusChanged(to, reason), f"{to}")
 
 
 def close(
     incident: str,
+    /,
     *,
     false_alarm: Annotated[bool, Parameter(negative=())],
     reason: Reason,
@@ -210,12 +216,12 @@ def close(
     _record(options, incident, ClosedAsFalseAlarm(reason), "closed as a false alarm")
 
 
-def resolve(incident: str, *, reason: Reason, options: ActingOptions | None = None) -> None:
+def resolve(incident: str, /, *, reason: Reason = "", options: ActingOptions | None = None) -> None:
     """Resolve an incident whose procedure is through."""
     _record(options, incident, Resolved(reason), "resolved")
 
 
-def reopen(incident: str, *, reason: Reason, options: ActingOptions | None = None) -> None:
+def reopen(incident: str, /, *, reason: Reason, options: ActingOptions | None = None) -> None:
     """Open a closed incident again."""
     _record(options, incident, Reopened(reason), "open again")
 
@@ -224,6 +230,7 @@ def reopen(incident: str, *, reason: Reason, options: ActingOptions | None = Non
 def run(
     incident: str,
     number: int,
+    /,
     *,
     reason: Reason = "",
     choice: int | None = None,
@@ -242,21 +249,21 @@ def run(
 
 
 @step.command
-def skip(incident: str, number: int, *, reason: Reason, options: ActingOptions | None = None) -> None:
+def skip(incident: str, number: int, /, *, reason: Reason, options: ActingOptions | None = None) -> None:
     """Skip a step, with the reason."""
     _record(options, incident, StepSkipped(number, reason), f"step {number} skipped")
 
 
 @step.command
 def answer(
-    incident: str, number: int, holds: bool, *, reason: Reason = "", options: ActingOptions | None = None
+    incident: str, number: int, holds: bool, /, *, reason: Reason = "", options: ActingOptions | None = None
 ) -> None:
     """Answer a step's condition ("if critical"): yes or no. No skips the step."""
     _record(options, incident, ConditionAnswered(number, holds, reason), f"step {number}: {'yes' if holds else 'no'}")
 
 
 @step.command
-def tick(incident: str, number: int, item: int, text: str = "", *, options: ActingOptions | None = None) -> None:
+def tick(incident: str, number: int, item: int, text: str = "", /, *, options: ActingOptions | None = None) -> None:
     """Tick an item of a step's checklist, with what was found.
 
     Parameters
@@ -270,7 +277,8 @@ def tick(incident: str, number: int, item: int, text: str = "", *, options: Acti
 def done(
     incident: str,
     number: int,
-    text: str,
+    text: str = "",
+    /,
     *,
     choice: int = 0,
     alternative: int = 0,
@@ -283,7 +291,7 @@ def done(
 def _record(options: ActingOptions | None, incident: str, event: Event, said: str) -> None:
     given = options or ActingOptions()
 
-    async def act(desk: Desk, principal: str) -> Json:
+    async def act(desk: "Desk", principal: str) -> Json:
         recorded = await desk.incidents.record(incident, event, principal)
         if not given.json:
             out.print(f"{incident}: {said} (by {principal})", markup=False)
@@ -292,18 +300,24 @@ def _record(options: ActingOptions | None, incident: str, event: Event, said: st
     _act(given, act)
 
 
-def _act(options: ActingOptions, act: Callable[[Desk, str], Awaitable[Json]]) -> None:
+def _act(options: ActingOptions, act: Callable[["Desk", str], Awaitable[Json]]) -> None:
+    from tocsin.app import open_desk
+
     async def main() -> Json:
         settings = options.settings()
         async with open_desk(settings) as desk:
-            return await act(desk, options.principal(settings))
+            principal = options.principal(settings)
+            desk.principals.get(principal)
+            return await act(desk, principal)
 
     document = asyncio.run(main())
     if options.json:
         print_json(document)
 
 
-def _read(options: Options, read: Callable[[Desk], Awaitable[None]]) -> None:
+def _read(options: Options, read: Callable[["Desk"], Awaitable[None]]) -> None:
+    from tocsin.app import open_desk
+
     async def main() -> None:
         async with open_desk(options.settings()) as desk:
             await read(desk)

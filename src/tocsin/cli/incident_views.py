@@ -1,10 +1,12 @@
 """How incidents look: as JSON documents, and as text for somebody who was just woken up."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 
+from rich.markup import escape
 from rich.table import Table
 
-from tocsin.cli.output import duration, moment, out
+from tocsin.cli.output import clock_time, duration, hanging, minute, moment, out
 from tocsin.domain.actions import ActionStatus
 from tocsin.domain.canonical import Json
 from tocsin.incident.state import IncidentState, RunState, StepState, StepStatus
@@ -79,76 +81,114 @@ def run_document(run: RunState) -> dict[str, Json]:
     }
 
 
-def waiting_document(state: IncidentState, waiting: Sequence[Waiting]) -> dict[str, Json]:
-    """What waits for people in an incident, as JSON."""
+def waiting_document(
+    state: IncidentState, waiting: Sequence[Waiting], copyable: Callable[[str], str]
+) -> dict[str, Json]:
+    """What waits for people in an incident, as JSON. `copyable` makes command lines complete."""
     return {
         "incident": state.id,
         "severity": state.severity,
         "title": state.title,
-        "waiting": [{"what": w.sentence, "command": w.command} for w in waiting],
+        "waiting": [
+            {
+                "kind": w.kind,
+                "what": w.sentence,
+                "command": copyable(w.command),
+                "step": w.step,
+                "choice": w.choice,
+                "item": w.item,
+                "run": w.run,
+                "plan_hash": w.plan_hash,
+                "due_at": w.due_at.isoformat() if w.due_at else None,
+            }
+            for w in waiting
+        ],
     }
 
 
 def print_incidents(states: Sequence[IncidentState]) -> None:
-    """A table of incidents."""
+    """A table of incidents that fits into 80 columns."""
     if not states:
         out.print("There are no incidents.")
         return
-    table = Table("Incident", "Severity", "Emergency", "State", "Declared", box=None, pad_edge=False)
+    table = Table("Incident", "Sev", "Emergency", "State", "Declared", box=None, pad_edge=False)
     for s in states:
-        table.add_row(s.id, s.severity, s.title, s.status, moment(s.declared_at))
+        table.add_row(s.id, s.severity, escape(s.title), s.status, minute(s.declared_at))
     out.print(table)
 
 
 def print_incident(state: IncidentState, entries: Sequence[TimelineEntry]) -> None:
-    """An incident on one screen: where it stands, its steps, the timeline."""
-    out.print(f"[bold]{state.id}[/]  [bold red]{state.severity}[/]  {state.title}  [bold]{state.status}[/]")
+    """An incident: where it stands, its steps, the timeline."""
+    out.print(f"[bold]{state.id}[/]  [bold red]{state.severity}[/]  {escape(state.title)}  [bold]{state.status}[/]")
     roles = ", ".join(f"{role} {person}" for role, person in state.roles.items())
-    out.print(f"declared {moment(state.declared_at)}" + (f"  ·  {roles}" if roles else ""))
+    out.print(f"declared {moment(state.declared_at)}" + (f"  ·  {escape(roles)}" if roles else ""))
     for breach in state.breaches:
         out.print(f"[red]missed[/] {breach.kind} {breach.reference} (due {moment(breach.due_at)})")
     out.print()
     for step in state.steps:
-        budget = f" [dim](budget {duration(step.budget.most)})[/]" if step.budget else ""
-        took = f"  {duration(step.finished_at - step.started_at)}" if step.finished_at and step.started_at else ""
-        out.print(f"{_STEP_MARKS[step.status]} {step.number}. {step.title}{budget}{took}")
-        for run in (run for choice in step.choices for run in choice.runs):
-            _print_run(run)
-        for item in step.items:
-            mark = "[green]✔[/]" if item.tick else "[dim]☐[/]"
-            out.print(f"     {mark} {item.text}" + (f" [dim]{item.tick.by}: {item.tick.text}[/]" if item.tick else ""))
-        if step.reason:
-            out.print(f"     [yellow]{step.reason}[/]")
-    out.print()
+        _print_step(step)
+    day = None
     for entry in entries:
+        if entry.at.date() != day:
+            day = entry.at.date()
+            out.print(f"\n[bold]{day:%Y-%m-%d}[/]")
         block = f" [dim](block {entry.height})[/]" if entry.height is not None else ""
-        out.print(f"[dim]{moment(entry.at)}[/]  {entry.author:<12} {entry.sentence}{block}")
+        first = f"[dim]{clock_time(entry.at)}[/]  {escape(entry.author):<8}  "
+        hanging(first, escape(entry.sentence) + block)
 
 
-def print_waiting(found: Sequence[tuple[IncidentState, Sequence[Waiting]]]) -> None:
-    """What waits for people, the command to type under each."""
+def print_waiting(
+    found: Sequence[tuple[IncidentState, Sequence[Waiting]]], now: datetime, copyable: Callable[[str], str]
+) -> None:
+    """What waits for people, until when, and the command to type under each, which is never broken."""
     if not any(waiting for _, waiting in found):
         out.print("Nothing is waiting for you.")
     for state, waiting in found:
         if not waiting:
             continue
-        out.print(f"[bold]{state.id}[/]  [bold red]{state.severity}[/]  {state.title}  ({state.status})")
+        out.print(f"[bold]{state.id}[/]  [bold red]{state.severity}[/]  {escape(state.title)}  ({state.status})")
         for number, item in enumerate(waiting, start=1):
-            out.print(f"  {number}. {item.sentence}", highlight=False)
-            out.print(f"     [cyan]{item.command}[/]")
+            hanging(f"  {number}. ", escape(item.sentence) + (_due(item.due_at, now) if item.due_at else ""))
+            out.print(f"     [cyan]{escape(copyable(item.command))}[/]")
+
+
+def _due(due_at: datetime, now: datetime) -> str:
+    if due_at <= now:
+        return f" [bold red]Was due at {due_at:%H:%M}Z.[/]"
+    return f" [yellow]Due in {duration(_whole_seconds(due_at - now))}.[/]"
+
+
+def _whole_seconds(value: timedelta) -> timedelta:
+    return timedelta(seconds=round(value.total_seconds()))
+
+
+def _print_step(step: StepState) -> None:
+    budget = f" [dim](budget {duration(step.budget.most)})[/]" if step.budget else ""
+    took = f"  {duration(step.finished_at - step.started_at)}" if step.finished_at and step.started_at else ""
+    out.print(f"{_STEP_MARKS[step.status]} {step.number}. {escape(step.title)}{budget}{took}")
+    for run in step.runs:
+        _print_run(run)
+    for number, item in enumerate(step.items):
+        mark = "[green]✔[/]" if item.tick else "[dim]☐[/]"
+        found = f" [dim]{escape(item.tick.by)}: {escape(item.tick.text)}[/]" if item.tick else ""
+        hanging(f"     {mark} [dim]{number}[/] ", escape(item.text) + found)
+    if step.reason:
+        hanging("     ", f"[yellow]{step.status}: {escape(step.reason)}[/]")
 
 
 def _print_run(run: RunState) -> None:
     color = {ActionStatus.VERIFIED: "green", ActionStatus.UNKNOWN: "red", ActionStatus.FAILED: "red"}
     shade = color.get(run.status, "yellow")
-    out.print(f"     [{shade}]{run.status}[/] {run.plan.summary if run.plan else run.manual or ''} [dim]{run.id}[/]")
+    what = run.plan.summary if run.plan else run.manual or ""
+    hanging("     ", f"[{shade}]{run.status}[/] {escape(what)} [dim]{run.id}[/]")
     if run.tx:
-        out.print(f"       transaction {run.tx}" + (f" in block {run.height}" if run.height is not None else ""))
+        where = f" in block {run.height}" if run.height is not None else ""
+        hanging("       ", f"transaction {run.tx}{where}")
     if run.verification:
         quorum = run.verification.quorum
         said = f" ({quorum.confirmed} of {quorum.of} providers, {quorum.needed} needed)" if quorum else ""
-        out.print(f"       {run.verification.summary}{said}")
+        hanging("       ", escape(run.verification.summary + said))
         if run.verification.effect_probe:
-            out.print(f"       {run.verification.effect_probe}")
+            hanging("       ", escape(run.verification.effect_probe))
     if run.error:
-        out.print(f"       [red]{run.error_message}[/]")
+        hanging("       ", f"[red]{escape(run.error_message)}[/]")

@@ -13,10 +13,10 @@ from cyclopts import App, CycloptsError
 from tocsin import __version__
 from tocsin.cli.drill_verbs import demo, drill
 from tocsin.cli.incident_verbs import add_verbs
-from tocsin.cli.output import EXIT_DONE, EXIT_INTERRUPTED, EXIT_USAGE, err, exit_code, print_error
+from tocsin.cli.output import EXIT_DONE, EXIT_INTERRUPTED, exit_code, print_error, print_interrupted
 from tocsin.cli.runbook_verbs import dry_run, runbook
 from tocsin.cli.serving import init, serve
-from tocsin.domain.errors import TocsinError
+from tocsin.domain.errors import ConfigurationInvalid, TocsinError
 
 app = App(
     name="tocsin",
@@ -37,17 +37,20 @@ add_verbs(app)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    as_json = "--json" in given
     try:
-        result = app(given, exit_on_error=False, print_error=False)
-    except TocsinError as error:
-        print_error(error, as_json="--json" in given)
-        return exit_code(error)
+        result = app(given, exit_on_error=False, print_error=False, verbose=False)
     except CycloptsError as error:
-        err.print(f"[bold red]Usage:[/] {error}")
-        err.print("  next  see `tocsin --help`")
-        return EXIT_USAGE
+        return _failed(_usage(error), as_json=as_json)
+    except TocsinError as error:
+        return _failed(error, as_json=as_json)
+    except ExceptionGroup as group:
+        error = _cause(group)
+        if error is None:
+            raise
+        return _failed(error, as_json=as_json)
     except KeyboardInterrupt:
-        err.print("interrupted")
+        print_interrupted(as_json=as_json)
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         # Whoever read our output has gone (`tocsin … | head`); the interpreter must not complain when it flushes.
@@ -56,6 +59,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return result if isinstance(result, int) else EXIT_DONE
 
 
-def run() -> None:
-    """The console script."""
-    sys.exit(main())
+def _failed(error: TocsinError, *, as_json: bool) -> int:
+    print_error(error, as_json=as_json)
+    return exit_code(error)
+
+
+def _usage(error: CycloptsError) -> ConfigurationInvalid:
+    """A command line that can't be understood."""
+    command = " ".join(("tocsin", *(error.command_chain or ())))
+    message = " ".join(str(error).split())
+    return ConfigurationInvalid("usage", message, next_step=f"see `{command} --help`")
+
+
+def _cause(group: ExceptionGroup) -> TocsinError | None:
+    """Of tasks side by side that ended together: the error that ended them, if Tocsin knows all of them."""
+    known, unknown = group.split(TocsinError)
+    if known is None or unknown is not None:
+        return None
+    error: Exception = known
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    assert isinstance(error, TocsinError), "the group was split by this type"
+    return error

@@ -1,13 +1,19 @@
 """Options that every command has: which configuration, who acts, and whether to print JSON."""
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from tocsin.domain.errors import ConfigurationInvalid
-from tocsin.settings import Settings, find_settings, read_settings
+
+if TYPE_CHECKING:
+    from tocsin.settings import Settings
+
+type JsonFlag = Annotated[bool, Parameter(name="--json", negative=(), show_default=False)]
+"""Whether to print one JSON document instead of text for people."""
 
 
 @Parameter(name="*")
@@ -18,16 +24,22 @@ class Options:
     config: Annotated[Path | None, Parameter(name=["--config", "-c"])] = None
     "The configuration file (default: TOCSIN_CONFIG, else tocsin.toml in this folder)."
 
-    json: Annotated[bool, Parameter(negative=())] = False
+    json: JsonFlag = False
     "Print one JSON document on standard output, and everything else on standard error."
 
-    def settings(self) -> Settings:
+    def settings(self) -> "Settings":
         """The configuration.
 
         Raises:
             ConfigurationInvalid: there is none, or it can't be used.
         """
+        from tocsin.settings import find_settings, read_settings
+
         return read_settings(find_settings(self.config))
+
+    def copyable(self, command: str) -> str:
+        """A command line as it can be typed here: with the configuration, where that was named on the command line."""
+        return command if self.config is None else f"{command} -c {shlex.quote(str(self.config))}"
 
 
 @Parameter(name="*")
@@ -38,7 +50,7 @@ class ActingOptions(Options):
     as_: Annotated[str | None, Parameter(name="--as")] = None
     "Who acts (default: TOCSIN_PRINCIPAL, else `principal` of the configuration)."
 
-    def principal(self, settings: Settings) -> str:
+    def principal(self, settings: "Settings") -> str:
         """The principal's id.
 
         Raises:

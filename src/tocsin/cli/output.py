@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from rich.console import Console
+from rich.table import Table
 
 from tocsin.domain.canonical import Json
 from tocsin.domain.errors import (
@@ -39,6 +40,13 @@ def print_json(document: Json) -> None:
     sys.stdout.write("\n")
 
 
+def log_to_standard_error() -> None:
+    """Sends log lines, of which structlog would make output, where they don't disturb a JSON document."""
+    import structlog
+
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+
+
 def print_error(error: TocsinError, *, as_json: bool) -> None:
     """What happened, whether anything changed, what to do next."""
     if as_json:
@@ -52,6 +60,14 @@ def print_error(error: TocsinError, *, as_json: bool) -> None:
         err.print(f"  next  {error.next_step}", markup=False)
 
 
+def print_interrupted(*, as_json: bool) -> None:
+    """Somebody pressed Ctrl-C."""
+    message = "interrupted; what was recorded until then stands"
+    if as_json:
+        print_json({"error": {"kind": "interrupted", "code": "interrupted", "message": message}})
+    err.print(message)
+
+
 def exit_code(error: TocsinError) -> int:
     """The exit code that tells scripts what kind of error it was."""
     match error:
@@ -59,6 +75,8 @@ def exit_code(error: TocsinError) -> int:
             return EXIT_USAGE
         case Refused() | Unavailable():
             return EXIT_REFUSED
+        case OutcomeUnknown(code="unconfirmed"):
+            return EXIT_UNCONFIRMED
         case OutcomeUnknown() | Partial() | NeedsOperator():
             return EXIT_UNKNOWN
         case _:
@@ -85,6 +103,28 @@ def duration(value: timedelta) -> str:
     return " ".join(part for part in (f"{hours} h" if hours else "", f"{minutes} min" if minutes else "") if part)
 
 
+def hanging(first: str, text: str) -> None:
+    """Prints text whose further lines stand under its first, on a terminal. Elsewhere one line, for whoever filters."""
+    if not out.is_terminal:
+        out.print(first + text)
+        return
+    grid = Table.grid()
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    grid.add_row(first, text)
+    out.print(grid, soft_wrap=False)
+
+
+def minute(value: datetime) -> str:
+    """A moment in UTC, to the minute."""
+    return f"{value:%Y-%m-%d %H:%M}Z"
+
+
+def clock_time(value: datetime) -> str:
+    """The time of day in UTC, to the millisecond."""
+    return f"{value:%H:%M:%S}.{value.microsecond // 1000:03d}Z"
+
+
 def moment(value: datetime) -> str:
     """A moment in UTC, to the millisecond."""
-    return f"{value:%Y-%m-%d %H:%M:%S}.{value.microsecond // 1000:03d}Z"
+    return f"{value:%Y-%m-%d} {clock_time(value)}"

@@ -2,7 +2,7 @@
 
 import asyncio
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
@@ -11,11 +11,11 @@ from tocsin.cli.output import EXIT_DONE, EXIT_REFUSED, out, print_json
 from tocsin.cli.runbook_views import print_emergency, print_runbook, print_trial, trial_document
 from tocsin.domain.canonical import Json
 from tocsin.domain.errors import ConfigurationInvalid, Refused
-from tocsin.respond.trial import NoOutbox, Trial, try_procedure
-from tocsin.runbook.as_json import emergency_json, runbook_json
-from tocsin.runbook.model import Emergency, Runbook
-from tocsin.runbook.source import read_runbook
-from tocsin.settings import Settings, find_settings, read_settings
+
+if TYPE_CHECKING:
+    from tocsin.respond.trial import Trial
+    from tocsin.runbook.model import Emergency, Runbook
+    from tocsin.settings import Settings
 
 DEFAULT_RUNBOOK = Path("runbooks/EMERGENCY_RUNBOOK.md")
 
@@ -26,13 +26,16 @@ runbook = App(name="runbook", help="Show the runbook as compiled, or accept a ch
 
 
 @runbook.command
-def show(emergency: str | None = None, *, file: RunbookFile = None, options: Options | None = None) -> None:
+def show(emergency: str | None = None, /, *, file: RunbookFile = None, options: Options | None = None) -> None:
     """Print the runbook, or one emergency of it, as Tocsin has compiled it.
 
     Parameters
     ----------
     emergency: An emergency's slug, number or title; all of the document without one.
     """
+    from tocsin.runbook.as_json import emergency_json, runbook_json
+    from tocsin.runbook.source import read_runbook
+
     options = options or Options()
     compiled = read_runbook(file or _configured(options))
     if emergency is None:
@@ -63,6 +66,7 @@ def accept(*, file: RunbookFile = None, options: ActingOptions | None = None) ->
     async def main() -> Json:
         async with open_desk(settings) as desk:
             principal = options.principal(settings)
+            desk.principals.get(principal)
             sign = await desk.signer(principal)
             text = await asyncio.to_thread(path.read_bytes)
             acceptance = await desk.library.accept(text, str(path), principal, sign)
@@ -85,7 +89,7 @@ def accept(*, file: RunbookFile = None, options: ActingOptions | None = None) ->
         print_json(document)
 
 
-def dry_run(emergency: str, *, file: RunbookFile = None, options: Options | None = None) -> int:
+def dry_run(emergency: str, /, *, file: RunbookFile = None, options: Options | None = None) -> int:
     """Try every preflight of an emergency's procedure against the live platform, and change nothing.
 
     Exit code 3 when a command would be refused in the emergency; each refusal names its line in the runbook.
@@ -94,6 +98,8 @@ def dry_run(emergency: str, *, file: RunbookFile = None, options: Options | None
     ----------
     emergency: The emergency's slug, number or title.
     """
+    from tocsin.runbook.source import read_runbook
+
     options = options or Options()
     settings = options.settings()
     compiled = read_runbook(file or settings.runbook)
@@ -109,8 +115,10 @@ def dry_run(emergency: str, *, file: RunbookFile = None, options: Options | None
     return EXIT_REFUSED if refused else EXIT_DONE
 
 
-async def _try(settings: Settings, compiled: Runbook, emergency: Emergency) -> list[Trial]:
-    from tocsin.app import build_catalogue, open_platform
+async def _try(settings: "Settings", compiled: "Runbook", emergency: "Emergency") -> "list[Trial]":
+    from tocsin.app import build_catalogue
+    from tocsin.platform import open_platform
+    from tocsin.respond.trial import NoOutbox, try_procedure
 
     async with open_platform(settings, NoOutbox()) as chain:
         catalogue = build_catalogue(settings, chain)
@@ -120,14 +128,14 @@ async def _try(settings: Settings, compiled: Runbook, emergency: Emergency) -> l
 def _configured(options: Options) -> Path:
     """The configured runbook; without a configuration the one that ships with Tocsin."""
     try:
-        return read_settings(find_settings(options.config)).runbook
+        return options.settings().runbook
     except ConfigurationInvalid as error:
         if error.code == "no-configuration" and options.config is None and DEFAULT_RUNBOOK.is_file():
             return DEFAULT_RUNBOOK
         raise
 
 
-def find_emergency(compiled: Runbook, name: str) -> Emergency:
+def find_emergency(compiled: "Runbook", name: str) -> "Emergency":
     """The emergency of this name.
 
     Raises:

@@ -1,13 +1,16 @@
 """How the runbook looks as Tocsin has compiled it, and how a dry run went."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
 from tocsin.cli.output import duration, out
 from tocsin.domain.canonical import Json
-from tocsin.respond.trial import Trial
 from tocsin.runbook.model import Command, Emergency, Runbook
+
+if TYPE_CHECKING:
+    from tocsin.respond.trial import Trial
 
 
 def print_runbook(runbook: Runbook) -> None:
@@ -68,7 +71,7 @@ def print_emergency(emergency: Emergency) -> None:
             out.print(f"  [cyan]{title}[/] {escape(item.text)}")
 
 
-def print_trial(trial: Trial) -> None:
+def print_trial(trial: "Trial") -> None:
     """One command of a dry run."""
     where = f"[dim]{trial.command.position}[/]"
     if trial.plan is not None:
@@ -82,7 +85,7 @@ def print_trial(trial: Trial) -> None:
         out.print(f"[yellow]by hand[/]  {where}  {escape(trial.command.text)}\n         {escape(trial.manual or '')}")
 
 
-def trial_document(trial: Trial) -> dict[str, Json]:
+def trial_document(trial: "Trial") -> dict[str, Json]:
     """One command of a dry run as JSON."""
     return {
         "step": trial.step.number,

@@ -4,24 +4,28 @@ import asyncio
 import signal
 from importlib import resources
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING
 
-from cyclopts import Parameter
-
-from tocsin.cli.options import Options
-from tocsin.cli.output import err, out, print_json
+from tocsin.cli.options import JsonFlag, Options
+from tocsin.cli.output import err, log_to_standard_error, out, print_json
 from tocsin.domain.errors import Refused
-from tocsin.settings import CONFIGURATION_FILE, Settings
+
+if TYPE_CHECKING:
+    from tocsin.connect.neo.nodes import EndpointStatus
+    from tocsin.settings import Settings
 
 
-def init(path: Path = Path(CONFIGURATION_FILE), *, json: Annotated[bool, Parameter(negative=())] = False) -> None:
+def init(path: Path | None = None, /, *, json: JsonFlag = False) -> None:
     """Write a commented configuration to fill in. An existing file is never overwritten.
 
     Parameters
     ----------
-    path: Where to write it.
+    path: Where to write it (default: tocsin.toml in this folder).
     json: Print one JSON document.
     """
+    from tocsin.settings import CONFIGURATION_FILE
+
+    path = path or Path(CONFIGURATION_FILE)
     text = resources.files("tocsin.cli").joinpath("tocsin.example.toml").read_text(encoding="utf-8")
     try:
         with path.open("x", encoding="utf-8") as file:
@@ -30,7 +34,7 @@ def init(path: Path = Path(CONFIGURATION_FILE), *, json: Annotated[bool, Paramet
         raise Refused("file-exists", f"{path} is there already", next_step="edit it, or name another path") from error
     except OSError as error:
         raise Refused(
-            "file-not-writable", f"{path} can't be written: {error}", next_step="name another path"
+            "file-not-writable", f"{path} can't be written: {error.strerror}", next_step="name another path"
         ) from error
     if json:
         print_json({"file": str(path)})
@@ -41,25 +45,42 @@ def init(path: Path = Path(CONFIGURATION_FILE), *, json: Annotated[bool, Paramet
 def serve(*, options: Options | None = None) -> None:
     """Watch the chain and carry incidents on, until Ctrl-C or SIGTERM."""
     options = options or Options()
-    settings = options.settings()
-    asyncio.run(_serve(settings))
+    log_to_standard_error()
+    asyncio.run(_until_told(options.settings()))
     if options.json:
         print_json({"ended": True})
 
 
-async def _serve(settings: Settings) -> None:
+async def _until_told(settings: "Settings") -> None:
+    """Serves until the first SIGINT or SIGTERM, which may come while it is still starting."""
+    serving = asyncio.create_task(_serve(settings), name="serve")
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, serving.cancel)
+    try:
+        await serving
+    except asyncio.CancelledError:
+        err.print("Ended. Open incidents go on when it is started again.")
+
+
+async def _serve(settings: "Settings") -> None:
     from tocsin.app import open_service
 
     async with open_service(settings) as service:
-        survey = await service.chain.survey()
-        for endpoint in survey:
-            err.print(f"  {endpoint}", markup=False)
-        err.print(f"Watching {settings.name}, mode {settings.mode}. Ctrl-C ends it.", markup=False)
-        running = asyncio.create_task(service.run())
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, running.cancel)
+        for endpoint in await service.chain.survey():
+            err.print(_line(endpoint), markup=False)
         try:
-            await running
-        except asyncio.CancelledError:
-            err.print("ended; open incidents go on when it is started again")
+            runbook = await service.desk.library.accepted()
+        except Refused as refused:
+            err.print(f"[bold yellow]No incident can be declared:[/] {refused.message}")
+            err.print(f"  next  {refused.next_step}", markup=False)
+        else:
+            err.print(f"Runbook {runbook.file} (SHA-256 {runbook.hash[:12]}) is accepted.", markup=False)
+        err.print(f"Watching {settings.name}, mode {settings.mode}. Ctrl-C ends it.", markup=False)
+        await service.run()
+
+
+def _line(status: "EndpointStatus") -> str:
+    endpoint = status.endpoint
+    stands = f"at block {status.height}" if status.problem is None else status.problem
+    return f"  {endpoint.name} ({endpoint.provider}) {stands}"

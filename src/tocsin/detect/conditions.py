@@ -51,7 +51,7 @@ class Condition:
         )
         try:
             self._program = environment.compile(source)
-        except Exception as error:  # the library raises no narrower class of its own
+        except RuntimeError as error:  # the library has no class of its own
             offered = ", ".join(f"{name} ({kind})" for name, kind in variables.items())
             raise ConfigurationInvalid(
                 "condition-invalid",
@@ -73,7 +73,10 @@ class Condition:
             ValueError: the evaluation failed (a division by zero, an amount that is no number).
         """
         assert self._names == values.keys(), "every declared variable has a value"
-        result = self._program.eval(data=dict(values))
+        try:
+            result = self._program.eval(data=dict(values))
+        except RuntimeError as error:  # a value that the library can't take, such as a text that is no Unicode
+            raise ValueError(f"{self._where}: {error}") from error
         if result.type() != _CEL.Type.BOOL:
             raise ValueError(f"{self._where}: {result.value()}")
         return cast(bool, result.value())

@@ -21,7 +21,8 @@ log = structlog.get_logger(__name__)
 
 CURSOR = "chain"
 WARM_UP_BLOCKS_MAX = 500
-_RETRY_S = 0.2
+RETRY_S = 0.2
+"""Between two tries to read what no endpoint had; about as long as the shortest blocks take."""
 
 
 class Cursor(Protocol):
@@ -45,8 +46,11 @@ class Follower:
         cursor: Cursor,
         watch: OutflowWatch,
         deliver: Callable[[Detection], Awaitable[object]],
+        *,
+        retry_s: float = RETRY_S,
     ) -> None:
         self._feed, self._cursor, self._watch, self._deliver = feed, cursor, watch, deliver
+        self._retry_s = retry_s
         self.handled = -1
         """The index of the last handled block; -1 before the first."""
 
@@ -55,41 +59,47 @@ class Follower:
         last = await self._cursor.get(CURSOR)
         if last is not None:
             await self._warm_up(last)
+            self.handled = last
         async for head in self._feed.heads():
             if last is None:
                 last = head - 1
             while last < head:
                 block = await self._fetch(last + 1)
-                for detection in await self._see(block):
+                for detection in await self._judge(block):
                     await self._deliver(detection)
                 await self._cursor.set(CURSOR, block.height, block.hash)
                 self.handled = last = block.height
 
     async def _warm_up(self, last: int) -> None:
         """Fills the windows with the blocks before the cursor, so that a restart forgets no outflow."""
-        newest = await self._fetch(last)
-        blocks = [newest]
-        while (
-            blocks[-1].height > 0
-            and len(blocks) < WARM_UP_BLOCKS_MAX
-            and blocks[-1].time > newest.time - self._watch.longest_window
-        ):
+        blocks = [await self._fetch(last)]
+        since = blocks[0].time - self._watch.longest_window
+        while blocks[-1].height > 0 and blocks[-1].time > since:
+            if len(blocks) == WARM_UP_BLOCKS_MAX:
+                log.warning("warm_up_cut_short", blocks=len(blocks), reaches_back_to=blocks[-1].time.isoformat())
+                break
             blocks.append(await self._fetch(blocks[-1].height - 1))
         for block in reversed(blocks):
             await self._watch.see(block, quiet=True)
 
-    async def _see(self, block: Block) -> Sequence[Detection]:
-        while True:
-            try:
-                return await self._watch.see(block)
-            except Unavailable as error:
-                log.warning("block_not_judged", height=block.height, why=error.message)
-                await asyncio.sleep(_RETRY_S)
-
     async def _fetch(self, height: int) -> Block:
+        return await self._patiently("fetch", height, lambda: self._feed.block(height))
+
+    async def _judge(self, block: Block) -> Sequence[Detection]:
+        return await self._patiently("judge", block.height, lambda: self._watch.see(block))
+
+    async def _patiently[T](self, what: str, height: int, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Tries for as long as it takes, since the way on leads through this block; says once that it has to wait."""
+        waited = False
         while True:
             try:
-                return await self._feed.block(height)
+                result = await attempt()
             except Unavailable as error:
-                log.warning("block_not_fetched", height=height, why=error.message)
-                await asyncio.sleep(_RETRY_S)
+                if not waited:
+                    log.warning("block_waited_for", to=what, height=height, why=error.message)
+                waited = True
+                await asyncio.sleep(self._retry_s)
+            else:
+                if waited:
+                    log.info("block_no_longer_waited_for", to=what, height=height)
+                return result

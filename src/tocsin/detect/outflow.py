@@ -1,7 +1,8 @@
 """The rule for "unusual fund movements": GAS that leaves a guarded contract, summed over a window of time.
 
-Time is the blocks' own, so that replaying blocks gives the same detections. A detection's id is made of the rule, the
-contract and the transaction that tipped it, so that seeing a block twice detects nothing twice.
+Time is the blocks' own, so sums do not depend on when a block is seen; a balance can only be read as it stands now, so
+while catching up `share_percent` is judged by the present one. A detection's id is made of the rule, the contract and
+the transaction that tipped it, so that seeing a block twice detects nothing twice.
 """
 
 from collections import deque
@@ -18,7 +19,7 @@ from tocsin.domain.hashes import ScriptHash, TxHash, address_of
 
 GAS_CONTRACT = ScriptHash("0xd2a4cff31913016155e38e474a2c06d08be276cf")
 MOVEMENTS_MAX = 100_000
-"""Movements kept a contract; beyond it the oldest go first, and sums become lower bounds."""
+"""Movements kept a rule and contract; beyond it the oldest go first, and sums become lower bounds."""
 
 VARIABLES: Mapping[str, VariableType] = {
     "contract": VariableType.TEXT,
@@ -31,7 +32,7 @@ VARIABLES: Mapping[str, VariableType] = {
     "share_percent": VariableType.INTEGER,
 }
 """What a condition may use: the movement at hand (`amount`, to `recipient`), and over the window `sum`, `count`,
-`balance_before` (what the contract held when the window began) and `share_percent` (of it that has left, 0 to 100)."""
+`balance_before` (what left together with what is still there) and `share_percent` (of it that has left, 0 to 100)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +50,43 @@ class OutflowRule:
 
 @dataclass(frozen=True, slots=True)
 class GasTransfer:
-    """GAS that moved; `recipient` is None where it was burnt."""
+    """GAS that moved from one account to another."""
 
     source: ScriptHash
-    recipient: ScriptHash | None
+    recipient: ScriptHash
     amount: Gas
     tx: TxHash
 
 
 @dataclass(frozen=True, slots=True)
 class _Movement:
+    height: int
     at: datetime
-    amount: int
+    amount: Gas
+
+
+class _Window:
+    """What left one contract during the length of one rule, with its running sum."""
+
+    def __init__(self, length: timedelta) -> None:
+        self._length = length
+        self._movements: deque[_Movement] = deque()
+        self.total = Gas(0)
+
+    def __len__(self) -> int:
+        return len(self._movements)
+
+    def add(self, movement: _Movement) -> None:
+        """Takes a movement in, and lets go of those that are as old as the window is long."""
+        self._movements.append(movement)
+        self.total += movement.amount
+        while self._movements[0].at <= movement.at - self._length or len(self._movements) > MOVEMENTS_MAX:
+            self.total -= self._movements.popleft().amount
+
+    def rewind(self, height: int) -> None:
+        """Forgets the movements of this block and later ones, so that they can be seen again without counting twice."""
+        while self._movements and self._movements[-1].height >= height:
+            self.total -= self._movements.pop().amount
 
 
 class OutflowWatch:
@@ -68,7 +94,9 @@ class OutflowWatch:
 
     def __init__(self, rules: Sequence[OutflowRule], reader: ChainReader) -> None:
         self._rules, self._reader = tuple(rules), reader
-        self._movements: dict[tuple[str, ScriptHash], deque[_Movement]] = {}
+        self._windows = {
+            (rule.name, contract): _Window(rule.window) for rule in self._rules for contract in rule.contracts
+        }
 
     @property
     def longest_window(self) -> timedelta:
@@ -84,26 +112,29 @@ class OutflowWatch:
         """
         watched = {contract for rule in self._rules for contract in rule.contracts}
         transfers = [t for t in gas_transfers(block) if t.source in watched]
-        balances = {} if quiet else {c: await self._balance(c) for c in {t.source for t in transfers}}
-        detections: list[Detection] = []
+        balances = {} if quiet else await self._balances_before(transfers)
+        for window in self._windows.values():
+            window.rewind(block.height)
+        detections: dict[str, Detection] = {}
         for transfer in transfers:
+            if not quiet:
+                balances[transfer.source] -= transfer.amount
             for rule in self._rules:
                 if transfer.source not in rule.contracts:
                     continue
-                window = self._remember(rule, transfer.source, _Movement(block.time, transfer.amount.fractions))
-                if quiet:
-                    continue
-                found = _judge(rule, transfer, window, balances[transfer.source], block)
+                window = self._windows[rule.name, transfer.source]
+                window.add(_Movement(block.height, block.time, transfer.amount))
+                found = None if quiet else _judge(rule, transfer, window, balances[transfer.source], block)
                 if found is not None:
-                    detections.append(found)
-        return detections
+                    detections[found.id] = found  # of several movements in one transaction, the last tells the most
+        return list(detections.values())
 
-    def _remember(self, rule: OutflowRule, contract: ScriptHash, movement: _Movement) -> Sequence[_Movement]:
-        window = self._movements.setdefault((rule.name, contract), deque(maxlen=MOVEMENTS_MAX))
-        window.append(movement)
-        while window[0].at <= movement.at - rule.window:
-            window.popleft()
-        return window
+    async def _balances_before(self, transfers: Sequence[GasTransfer]) -> dict[ScriptHash, Gas]:
+        """What each contract held before these transfers of one block, made of what it holds after them."""
+        balances = {contract: await self._balance(contract) for contract in {t.source for t in transfers}}
+        for transfer in transfers:
+            balances[transfer.source] += transfer.amount
+        return balances
 
     async def _balance(self, contract: ScriptHash) -> Gas:
         call = Invocation(GAS_CONTRACT, "balanceOf", (Argument(ParameterType.HASH160, contract),))
@@ -114,31 +145,34 @@ class OutflowWatch:
 
 
 def gas_transfers(block: Block) -> Iterator[GasTransfer]:
-    """The GAS transfers that the block's transactions made, in order; mints and transfers to oneself left out."""
+    """The GAS transfers that the block's transactions made, in order.
+
+    Left out are mints, burns, transfers to oneself, and whatever a transaction announced that FAULTed in the end.
+    """
     for transaction in block.transactions:
+        if not transaction.halted:
+            continue
         for event in transaction.notifications:
             if event.contract != GAS_CONTRACT or event.name != "Transfer" or len(event.values) != 3:
                 continue
             source, recipient, amount = event.values
-            if not isinstance(source, bytes) or not isinstance(amount, int) or source == recipient:
+            if not (isinstance(source, bytes) and isinstance(recipient, bytes) and isinstance(amount, int)):
                 continue
-            target = _little_endian(recipient) if isinstance(recipient, bytes) else None
-            yield GasTransfer(_little_endian(source), target, Gas(amount), transaction.tx)
+            if source != recipient:
+                yield GasTransfer(_little_endian(source), _little_endian(recipient), Gas(amount), transaction.tx)
 
 
 def _little_endian(raw: bytes) -> ScriptHash:
     return ScriptHash(f"0x{raw[::-1].hex()}")
 
 
-def _judge(
-    rule: OutflowRule, transfer: GasTransfer, window: Sequence[_Movement], balance: Gas, block: Block
-) -> Detection | None:
-    total = Gas(sum(m.amount for m in window))
+def _judge(rule: OutflowRule, transfer: GasTransfer, window: _Window, balance: Gas, block: Block) -> Detection | None:
+    total = window.total
     before = balance + total
     name, seconds = rule.contracts[transfer.source], rule.window.total_seconds()
     values: dict[str, Value] = {
         "contract": name,
-        "recipient": address_of(transfer.recipient) if transfer.recipient else "",
+        "recipient": address_of(transfer.recipient),
         "recipient_known": transfer.recipient in rule.known_recipients,
         "amount": str(transfer.amount),
         "sum": str(total),
@@ -148,7 +182,7 @@ def _judge(
     }
     summary = (
         f"{total} GAS left {name} within {seconds:g} s ({values['share_percent']} % of what it held), "
-        f"now {transfer.amount} GAS to {values['recipient'] or 'nobody (burnt)'}"
+        f"now {transfer.amount} GAS to {values['recipient']}"
     )
     try:
         if not rule.condition.holds(values):

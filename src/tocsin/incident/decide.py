@@ -29,6 +29,7 @@ from tocsin.incident.events import (
     Resolved,
     RoleAssigned,
     RunFinished,
+    RunFired,
     RunManual,
     RunRefused,
     RunSent,
@@ -100,7 +101,15 @@ def decide(state: IncidentState, recorded: Recorded) -> Decision:
             step = state.step(event.step)
             assert step is not None, "refused above"
             _work_on_step(turn, step, event)
-        case PlanProposed() | RunRefused() | RunManual() | PlanApproved() | RunSent() | RunFinished() as event:
+        case (
+            PlanProposed()
+            | RunRefused()
+            | RunManual()
+            | PlanApproved()
+            | RunFired()
+            | RunSent()
+            | RunFinished() as event
+        ):
             run = state.run(event.run)
             assert run is not None, "refused above"
             _follow_run(turn, run, event)
@@ -269,6 +278,16 @@ def _follow_run(turn: Turn, run: RunState, event: RunEvent) -> None:
             turn.state = turn.state.with_run(run)
             if len(run.approvals) >= (run.approvals_required or 1):
                 turn.execute(run)
+        case RunFired():
+            fired = replace(
+                run,
+                alternative=event.alternative,
+                plan=event.plan,
+                autonomy=Autonomy.ACT,
+                outbox_key=event.outbox_key,
+                finished_at=None,
+            )
+            turn.execute(fired)
         case RunSent():
             turn.state = turn.state.with_run(replace(run, tx=event.tx))
         case RunFinished():

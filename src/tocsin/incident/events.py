@@ -161,6 +161,20 @@ class PlanApproved:
 
 
 @dataclass(frozen=True, slots=True)
+class RunFired:
+    """An armed reflex has acted before the incident existed; its transaction stands in the outbox under `outbox_key`.
+
+    It takes the place of the run's own plan and consent: `armed_by` are the people who approved it in advance.
+    """
+
+    run: str
+    alternative: int
+    plan: Plan
+    outbox_key: str
+    armed_by: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class RunSent:
     """A transaction of a run was offered to the chain. Submitted is not done."""
 
@@ -226,6 +240,7 @@ type Event = (
     | RunRefused
     | RunManual
     | PlanApproved
+    | RunFired
     | RunSent
     | RunFinished
     | DeadlineReached

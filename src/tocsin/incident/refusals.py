@@ -26,6 +26,7 @@ from tocsin.incident.events import (
     Resolved,
     RoleAssigned,
     RunFinished,
+    RunFired,
     RunManual,
     RunRefused,
     RunSent,
@@ -58,7 +59,7 @@ _OF_PEOPLE = (
     ClosedAsFalseAlarm,
     Reopened,
 )
-_OF_TOCSIN = (PlanProposed, RunRefused, RunManual, RunSent, RunFinished, DeadlineReached)
+_OF_TOCSIN = (PlanProposed, RunRefused, RunManual, RunFired, RunSent, RunFinished, DeadlineReached)
 _ON_CLOSED = (NoteAdded, StatusChanged, Reopened, RunSent, RunFinished)
 """What still applies to a closed incident. (Of the status changes only the one to reviewed.)"""
 
@@ -77,7 +78,7 @@ def refusal(state: IncidentState, event: Event, principal: str, at: datetime) ->
     if not state.is_open and not isinstance(event, _ON_CLOSED):
         return f"{state.id} is closed ({state.status}): reopen it first with `{verbs.reopen(state.id)}`"
     match event:
-        case PlanProposed() | RunRefused() | RunManual() | PlanApproved() | RunSent() | RunFinished():
+        case PlanProposed() | RunRefused() | RunManual() | PlanApproved() | RunFired() | RunSent() | RunFinished():
             return run_refusal(state, event, principal, at)
         case DeadlineReached():
             return _deadline_refusal(state, event, at)

@@ -5,9 +5,17 @@ Part of `refusals`, which has checked already who says it.
 
 from datetime import datetime
 
-from tocsin.domain.actions import ActionStatus
+from tocsin.domain.actions import ActionStatus, Plan
 from tocsin.incident import verbs
-from tocsin.incident.events import PlanApproved, PlanProposed, RunFinished, RunManual, RunRefused, RunSent
+from tocsin.incident.events import (
+    PlanApproved,
+    PlanProposed,
+    RunFinished,
+    RunFired,
+    RunManual,
+    RunRefused,
+    RunSent,
+)
 from tocsin.incident.state import MAY_HAVE_EFFECT, IncidentState, RunState
 
 _OUTCOMES = frozenset(
@@ -20,7 +28,9 @@ _OUTCOMES = frozenset(
     }
 )
 
-type RunEvent = PlanProposed | RunRefused | RunManual | PlanApproved | RunSent | RunFinished
+_BEFORE_RUNNING = frozenset({ActionStatus.PREFLIGHT, ActionStatus.WAITING, ActionStatus.OBSERVED})
+
+type RunEvent = PlanProposed | RunRefused | RunManual | PlanApproved | RunFired | RunSent | RunFinished
 
 
 def run_refusal(state: IncidentState, event: RunEvent, principal: str, at: datetime) -> str | None:
@@ -33,6 +43,8 @@ def run_refusal(state: IncidentState, event: RunEvent, principal: str, at: datet
             return _preflight_refusal(state, run, event)
         case PlanApproved():
             return _approval_refusal(run, event, principal, at)
+        case RunFired():
+            return _fired_refusal(state, run, event)
         case RunSent():
             if run.status not in MAY_HAVE_EFFECT:
                 return f"run {run.id} is {run.status}: it may send nothing"
@@ -46,11 +58,22 @@ def _preflight_refusal(state: IncidentState, run: RunState, event: PlanProposed 
         return f"run {run.id} is {run.status}: its preflight is no longer waited for"
     if not isinstance(event, RunRefused) and event.alternative not in run.alternatives:
         return f"run {run.id} does not try alternative {event.alternative}"
-    if isinstance(event, PlanProposed):
-        if event.plan.run != run.id:
-            return f"this plan is for run {event.plan.run!r}, not {run.id}"
-        if event.plan.runbook_hash != state.runbook_hash:
-            return f"this plan was made from another runbook than the one {state.id} began with"
+    return _plan_refusal(state, run, event.plan) if isinstance(event, PlanProposed) else None
+
+
+def _fired_refusal(state: IncidentState, run: RunState, event: RunFired) -> str | None:
+    if run.status not in _BEFORE_RUNNING:
+        return f"run {run.id} is {run.status}: a reflex can't take its place any more"
+    if event.alternative not in run.alternatives:
+        return f"run {run.id} does not try alternative {event.alternative}"
+    return _plan_refusal(state, run, event.plan)
+
+
+def _plan_refusal(state: IncidentState, run: RunState, plan: Plan) -> str | None:
+    if plan.run != run.id:
+        return f"this plan is for run {plan.run!r}, not {run.id}"
+    if plan.runbook_hash != state.runbook_hash:
+        return f"this plan was made from another runbook than the one {state.id} began with"
     return None
 
 

@@ -138,7 +138,13 @@ class RunState:
     error: Mapping[str, Json] | None = None
     reconciling: bool = False
     by_hand: ByHand | None = None
+    outbox_key: str | None = None
     finished_at: datetime | None = None
+
+    @property
+    def key(self) -> str:
+        """What the outside world knows the run by: its own name, or the key under which a reflex acted before."""
+        return self.outbox_key or self.id
 
     @property
     def settled(self) -> bool:

@@ -28,6 +28,7 @@ from tocsin.incident.events import (
     Resolved,
     RoleAssigned,
     RunFinished,
+    RunFired,
     RunManual,
     RunRefused,
     RunSent,
@@ -112,7 +113,7 @@ def _sentence(event: Event, names: _Names) -> str:
     match event:
         case StepRequested() | StepSkipped() | ConditionAnswered() | ItemTicked() | CommandDone():
             return _about_step(event, names)
-        case PlanProposed() | RunRefused() | RunManual() | PlanApproved() | RunSent() | RunFinished():
+        case PlanProposed() | RunRefused() | RunManual() | PlanApproved() | RunFired() | RunSent() | RunFinished():
             return _about_run(event)
         case _:
             return _about_incident(event, names)
@@ -168,7 +169,9 @@ def _about_step(
             return f"Did {done} of {step} by hand{_because(event.text)}"
 
 
-def _about_run(event: PlanProposed | RunRefused | RunManual | PlanApproved | RunSent | RunFinished) -> str:
+def _about_run(
+    event: PlanProposed | RunRefused | RunManual | PlanApproved | RunFired | RunSent | RunFinished,
+) -> str:
     match event:
         case PlanProposed():
             passed_over = f"; passed over: {'; '.join(event.refusals)}" if event.refusals else ""
@@ -179,6 +182,8 @@ def _about_run(event: PlanProposed | RunRefused | RunManual | PlanApproved | Run
             return f"Run {event.run} needs a person{_because(event.reason)}"
         case PlanApproved():
             return f"Approved run {event.run}, plan {event.approval.plan_hash[:12]}"
+        case RunFired():
+            return f"The reflex that {' and '.join(event.armed_by)} armed has fired: {event.plan.summary}"
         case RunSent():
             return f"Run {event.run} sent {event.tx}, valid until block {event.valid_until_block}"
         case RunFinished():

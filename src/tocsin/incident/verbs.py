@@ -31,12 +31,12 @@ def tick(incident: str, step: int, item: int | str) -> str:
     return f"tocsin step tick {incident} {step} {item}"
 
 
-def done_by_hand(incident: str, step: int, choice: int) -> str:
-    return f"tocsin step done {incident} {step} --choice {choice}"
+def done_by_hand(incident: str, step: int, choice: int, alternative: int) -> str:
+    return f'tocsin step done {incident} {step} "…" --choice {choice} --alternative {alternative}'
 
 
 def resolve(incident: str) -> str:
-    return f"tocsin resolve {incident}"
+    return f"tocsin resolve {incident} {REASON}"
 
 
 def close_as_false_alarm(incident: str) -> str:

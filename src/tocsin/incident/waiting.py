@@ -101,7 +101,7 @@ def _on_run(state: IncidentState, step: StepState, run: RunState, due_at: dateti
             kind, sentence, command, step=step.number, choice=run.choice, run=run.id, plan_hash=plan_hash, due_at=due_at
         )
 
-    by_hand = verbs.done_by_hand(state.id, step.number, run.choice)
+    by_hand = verbs.done_by_hand(state.id, step.number, run.choice, run.alternative or 0)
     match run.status:
         case ActionStatus.WAITING if run.manual is not None:
             command = step.choices[run.choice].commands[run.alternative or 0]

@@ -2,9 +2,16 @@
 
 DBOS calls `unixepoch('subsec')`, which SQLite has only since 3.42; older ones get the function from here. Writers
 queue (`IMMEDIATE`, a busy time-out) instead of failing, and a commit is on the disk when it returns (`FULL`).
+
+A starting engine takes over everything that its predecessor left unfinished. That is right only if the predecessor is
+gone, so an engine holds a lock beside its file, which the operating system lets go however the process ends.
 """
 
+import asyncio
+import fcntl
 import time
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +19,13 @@ import sqlalchemy as sa
 from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer
 from sqlalchemy import event
 
+from tocsin.domain.errors import Refused
+
 WORKFLOW_VERSION = "1"
 """Constant on purpose: an upgrade continues the incidents that are open. Changed workflows use `DBOS.patch_async`."""
+
+EXECUTOR = "tocsin"
+"""Constant on purpose: DBOS goes on with the workflows of its own executor only, and the next process is the same one."""
 
 
 def sqlite_engine(path: Path) -> sa.Engine:
@@ -34,19 +46,43 @@ def _now(*_modifiers: str) -> float:
     return time.time()
 
 
-def start_engine(path: Path, executor: str) -> DBOS:
-    """Creates (not yet launches) the engine. Workflows must be registered before `DBOS.launch()`.
+@asynccontextmanager
+async def open_engine(path: Path) -> AsyncGenerator[DBOS]:
+    """Creates (not yet launches) the engine on this file, whose folder must exist; ends it with the block.
 
-    `executor` names this process among several on one database; it must be unique among them.
+    Workflows must be registered before `DBOS.launch()`.
+
+    Raises:
+        Refused: another process runs on this file.
     """
-    config: DBOSConfig = {
-        "name": "tocsin",
-        "system_database_url": f"sqlite:///{path}",
-        "system_database_engine": sqlite_engine(path),
-        "application_version": WORKFLOW_VERSION,
-        "executor_id": executor,
-        "serializer": DBOSPortableJSONSerializer(),
-        "log_level": "ERROR",
-        "notification_listener_polling_interval_sec": 0.05,
-    }
-    return DBOS(config=config)
+    with _held_alone(path.with_suffix(".lock")):
+        config: DBOSConfig = {
+            "name": "tocsin",
+            "system_database_url": f"sqlite:///{path}",
+            "system_database_engine": sqlite_engine(path),
+            "application_version": WORKFLOW_VERSION,
+            "executor_id": EXECUTOR,
+            "serializer": DBOSPortableJSONSerializer(),
+            "log_level": "ERROR",
+            "notification_listener_polling_interval_sec": 0.05,
+        }
+        engine = DBOS(config=config)
+        try:
+            yield engine
+        finally:
+            await asyncio.to_thread(engine.destroy, destroy_registry=False)
+
+
+@contextmanager
+def _held_alone(path: Path) -> Generator[None]:
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise Refused(
+                "state-in-use",
+                f"another process carries incidents on in {path.parent}",
+                next_step="end that one first, or give this one a state folder of its own",
+                data={"folder": str(path.parent)},
+            ) from error
+        yield

@@ -221,7 +221,7 @@ class BlockReader:
                     f"close it by {end}",
                 )
             break
-        text = re.sub(r"<!--.*?-->", "", node.content, flags=re.DOTALL).strip()
+        text = _without_comments(node.content).strip()
         return [Text(text, position)] if text else []
 
     def _line(self, row: int) -> str:
@@ -234,6 +234,11 @@ class BlockReader:
 
     def _at(self, row: int, column: int) -> SourcePosition:
         return SourcePosition(self._file, row + 1, column + 1)
+
+
+def _without_comments(html: str) -> str:
+    kept, *commented = html.split("<!--")
+    return kept + "".join(part.partition("-->")[2] if "-->" in part else f"<!--{part}" for part in commented)
 
 
 def _indent(line: str) -> int:

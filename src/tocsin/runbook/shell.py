@@ -91,13 +91,12 @@ class _Grouping:
         """Reads the logical line that begins at `at`; returns how many physical lines it takes up."""
         position = self.physical[at].position
         scanner, still_open, taken = LineScanner(), None, 0
-        for physical in self.physical[at : at + PHYSICAL_LINES_MAX]:
-            taken += 1
+        for taken, physical in enumerate(self.physical[at : at + PHYSICAL_LINES_MAX], start=1):  # noqa: B007
             still_open = scanner.feed(physical.text)
             if still_open is None:
                 break
         line = scanner.result(position)
-        if still_open in (Open.QUOTE, Open.HERE_DOCUMENT) or (still_open and taken == PHYSICAL_LINES_MAX):
+        if still_open in (Open.QUOTE, Open.HERE_DOCUMENT):
             # What never ends must not swallow the commands after it: only its first line is taken.
             line = LogicalLine(self.physical[at].text.strip(), (), None, still_open.value, None, position)
             taken = 1

@@ -13,7 +13,6 @@ from tocsin.runbook.severities import read_time
 from tocsin.runbook.shell import is_shell
 
 _OPENING_GROUP = re.compile(r"\s*\((?P<inside>[^()]*)\)")
-_CLOSING_GROUP = re.compile(r"\s*\((?P<inside>[^()]*)\)\s*$")
 _CONDITION = re.compile(r"(?:if|when|unless|only|optional)\b", re.IGNORECASE)
 
 
@@ -70,8 +69,9 @@ class _Title:
         title, rest = (head.text, "") if head.lead is None else (head.lead, head.rest)
         while (group := _OPENING_GROUP.match(rest)) and self._take(group["inside"]):
             rest = rest[group.end() :]
-        while (group := _CLOSING_GROUP.search(title)) and self._take(group["inside"]):
-            title = title[: group.start()]
+        title = title.rstrip()
+        while title.endswith(")") and (start := title.rfind("(")) >= 0 and self._take(title[start + 1 : -1]):
+            title = title[:start].rstrip()
         self.title = title.strip().removesuffix(":").rstrip()
         self.instruction = rest.strip().lstrip(":-\u2013\u2014").strip()
         if not self.title:

@@ -8,6 +8,7 @@ import httpx2
 from tocsin.connect.neo.feed import NeoFeed
 from tocsin.connect.neo.network import NetworkConfig
 from tocsin.connect.neo.nodes import EndpointStatus, Nodes
+from tocsin.connect.neo.presigned import NeoPresigner
 from tocsin.connect.neo.reader import NeoReader
 from tocsin.connect.neo.sender import NeoSender
 from tocsin.connect.neo.wallets import KeyRing
@@ -18,7 +19,8 @@ CONNECTIONS_MAX = 64
 
 
 class NeoChain:
-    """An async context that holds the connections. `reader`, `sender` and `feed` implement the ports of the same names.
+    """An async context that holds the connections. `reader`, `sender`, `feed` and `presigner` implement the ports of those
+    names.
 
     Nothing is asked of the network on entering: `tocsin pause` must not wait for endpoints that it does not need.
     """
@@ -34,6 +36,7 @@ class NeoChain:
         self.reader = NeoReader(self._nodes)
         self.sender = NeoSender(self._nodes, KeyRing(config.keys), outbox, clock or SystemClock())
         self.feed = NeoFeed(self._nodes)
+        self.presigner = NeoPresigner(self._nodes, self.sender)
 
     async def survey(self) -> tuple[EndpointStatus, ...]:
         """How each endpoint stands now: its newest block, or what is wrong with it. Never raises for an endpoint."""

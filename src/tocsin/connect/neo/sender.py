@@ -29,6 +29,23 @@ VALIDITY_MS = 120_000
 VALIDITY_BLOCKS_MIN = 20
 
 
+FORCED_SYSTEM_FEE = Gas(10**8)
+"""What a transaction pays whose rehearsal FAULTs, and which is sent all the same: nothing measured what it needs."""
+
+
+@dataclass(frozen=True, slots=True)
+class SealTerms:
+    """How bytes are signed that somebody else will send, perhaps much later.
+
+    `valid_until_block`: the last block that may hold them; None as for a transaction sent at once. `margin_percent` is
+    added to both fees, since prices may have changed by then. `although_it_faults`: sign even if the rehearsal FAULTs.
+    """
+
+    valid_until_block: int | None = None
+    margin_percent: int = 0
+    although_it_faults: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Rehearsal:
     """What one endpoint says a draft would do and cost now. Fees in units of 10⁻⁸ GAS."""
@@ -77,7 +94,7 @@ class NeoSender:
         standing = await self._outbox.get(key)
         fresh = standing is None
         if standing is None:
-            signed = await self._sign(key, calls, purpose)
+            signed = await self.seal(key, calls, purpose=purpose)
             standing = await self._outbox.put(signed)
             fresh = standing.tx == signed.tx
         if standing.purpose != purpose:
@@ -104,18 +121,28 @@ class NeoSender:
             return
         raise _undecided(entry, said)
 
-    async def _sign(self, key: str, calls: Sequence[Invocation], purpose: str) -> OutboxEntry:
+    async def seal(
+        self, key: str, calls: Sequence[Invocation], *, purpose: str, terms: SealTerms | None = None
+    ) -> OutboxEntry:
+        """Rehearses and signs the calls as an entry for an outbox; stores nothing and sends nothing.
+
+        Raises:
+            Refused: as `submit` does before it sends anything.
+        """
+        terms = terms or SealTerms()
         draft = Draft.of(calls, await self._keys.key(purpose))
         try:
             rehearsals = await self._rehearse(draft)
-            valid_until_block = self._height(rehearsals) + await self._validity_blocks()
+            valid_until_block = terms.valid_until_block
+            if valid_until_block is None:
+                valid_until_block = self._height(rehearsals) + await self._validity_blocks()
         except Unavailable as error:
             raise Refused(
                 "not-rehearsed",
                 f"nothing was sent, for want of a rehearsal: {error.message}",
                 next_step=error.next_step,
             ) from error
-        fees = self._fees(_halting(rehearsals))
+        fees = self._fees(_counted(rehearsals, although_it_faults=terms.although_it_faults), terms)
         sealed = draft.signed(fees, valid_until_block, self._nodes.config.magic)
         return OutboxEntry(key, sealed.tx, sealed.raw, valid_until_block, purpose, self._clock.now())
 
@@ -157,15 +184,28 @@ class NeoSender:
             blocks = max(VALIDITY_BLOCKS_MIN, -(-VALIDITY_MS // await self._nodes.block_ms()))
         return min(blocks, await self._nodes.validity_max())
 
-    def _fees(self, rehearsals: Sequence[Rehearsal]) -> Fees:
+    def _fees(self, rehearsals: Sequence[Rehearsal], terms: SealTerms) -> Fees:
         """Fees from the middle one of the rehearsals, so that a single endpoint can't set them, within the limits."""
         limits = self._nodes.config.fees
         gas = statistics.median_high([each.execution.gas_consumed.fractions for each in rehearsals])
+        if terms.although_it_faults:
+            gas = max(gas, FORCED_SYSTEM_FEE.fractions)
         network = statistics.median_high([each.network_fee for each in rehearsals])
         _within("system", gas, limits.system_max)
         _within("network", network, limits.network_max)
-        system = min(gas * (100 + limits.system_margin_percent) // 100, limits.system_max.fractions)
+        margin = max(limits.system_margin_percent, terms.margin_percent)
+        system = min(gas * (100 + margin) // 100, limits.system_max.fractions)
+        network = min(network * (100 + terms.margin_percent) // 100, limits.network_max.fractions)
         return Fees(system=max(1, system), network=max(1, network))
+
+
+def _counted(rehearsals: Sequence[Answer[Rehearsal]], *, although_it_faults: bool) -> list[Rehearsal]:
+    """The rehearsals that the fees are made from.
+
+    Raises:
+        Refused: the rehearsal FAULTs, and that is not to be overridden.
+    """
+    return [each.value for each in rehearsals] if although_it_faults else _halting(rehearsals)
 
 
 def _halting(rehearsals: Sequence[Answer[Rehearsal]]) -> list[Rehearsal]:
