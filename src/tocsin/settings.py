@@ -88,10 +88,14 @@ class WalletSettings(Section):
 
 
 class ContractSettings(Section):
-    """A contract by name. A guarded one is watched for outflow and must stop when paused."""
+    """A contract by name. A guarded one is watched for outflow and must stop when paused.
+
+    `app` is the id of the app that it belongs to, as the platform's pause call for one app takes it.
+    """
 
     hash: ContractHash
     guarded: bool = False
+    app: str | None = Field(default=None, min_length=1)
 
 
 class CallSettings(Section):
@@ -108,13 +112,16 @@ class CallSettings(Section):
 class PauseSettings(Section):
     """A way to pause: the call that does it, the read that shows it, and what it `stops`, in words.
 
-    `paused` and `stops` may use the `{names}` of `call`.
+    `paused` and `stops` may use the `{names}` of `call`. `scope` says which entry `tocsin pause` takes for `--all` and
+    which for `--app`. Where none says so, the only entry whose call has an `{app_id}` is for one app, and the only one
+    whose call has none is for all.
     """
 
     name: str
     call: CallSettings
     paused: CallSettings
     stops: str
+    scope: Literal["all", "app"] | None = None
 
 
 class ProbeSettings(Section):
@@ -142,6 +149,12 @@ class RuleSettings(Section):
     window: float = Field(default=60, ge=1, le=86_400)
     known_recipients: tuple[Account, ...] = ()
     condition: str
+
+
+class BreakGlassSettings(Section):
+    """What becomes of a pause that was sent by `tocsin pause` without the server: the emergency that it belongs to."""
+
+    emergency: str = "smart-contract-exploit"
 
 
 class PersonSettings(Section):
@@ -172,6 +185,7 @@ class Settings(BaseSettings):
     pause: tuple[PauseSettings, ...] = ()
     probes: tuple[ProbeSettings, ...] = ()
     rules: tuple[RuleSettings, ...] = ()
+    break_glass: BreakGlassSettings = BreakGlassSettings()
     people: dict[str, PersonSettings] = {}
     roles: dict[str, tuple[str, ...]] = {}
 

@@ -10,6 +10,9 @@ from miniapp_platform.platform import Platform
 from miniapp_platform.script import GAS
 
 CONFIGURATION = "tocsin.toml"
+APPS = {"mini_app": MINI_APP_ID, "vulnerable_app": VULNERABLE_APP_ID}
+SCOPES = {"everything": "all", "one-app": "app"}
+"""What `tocsin pause` takes for `--all` and for `--app`."""
 
 type TomlValue = str | int | float | bool | Sequence[TomlValue] | Mapping[str, TomlValue]
 
@@ -27,7 +30,7 @@ def write_tocsin_toml(platform: Platform, runbook: Path, *, mode: str = "act") -
 
 
 def _lines(platform: Platform, runbook: Path, mode: str) -> Sequence[str]:
-    accounts, contracts = platform.accounts, platform.contracts
+    accounts = platform.accounts
     pause_all = {"contract": "pause_registry", "method": "pauseAll"}
     is_paused = {"contract": "pause_registry", "method": "isPaused"}
     everything = ["everything", "everything-without-reason"]
@@ -46,7 +49,8 @@ def _lines(platform: Platform, runbook: Path, mode: str) -> Sequence[str]:
         lines += _table(f"keys.{purpose}", _wallet(account))
     for name, hash_ in _by_name(platform).items():
         guarded = name in ("payment_hub", "vulnerable_app")
-        lines += _table(f"contracts.{name}", {"hash": hash_, "guarded": guarded})
+        app = {"app": APPS[name]} if name in APPS else {}
+        lines += _table(f"contracts.{name}", {"hash": hash_, "guarded": guarded, **app})
     lines += _table("variables", _variables(platform))
     pauses: Sequence[tuple[str, str, Mapping[str, TomlValue], Mapping[str, TomlValue]]] = (
         ("everything", "everything", {**pause_all, "args": ["{reason}"]}, is_paused),
@@ -65,7 +69,9 @@ def _lines(platform: Platform, runbook: Path, mode: str) -> Sequence[str]:
         ),
     )
     for name, stops, call, paused in pauses:
-        lines += _table("pause", {"name": name, "stops": stops, "call": call, "paused": paused}, repeated=True)
+        scope = {"scope": SCOPES[name]} if name in SCOPES else {}
+        entry: Mapping[str, TomlValue] = {"name": name, **scope, "stops": stops, "call": call, "paused": paused}
+        lines += _table("pause", entry, repeated=True)
     probe = accounts.probe.hash
     lines += _table(
         "probes",

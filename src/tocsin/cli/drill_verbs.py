@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from tocsin.cli.options import JsonFlag
 from tocsin.cli.output import EXIT_DID_NOT_HOLD, EXIT_DONE, err, log_to_standard_error, out, print_json
@@ -30,8 +31,8 @@ class SabotageName(StrEnum):
     OPERATOR = "operator"
 
 
-type BlockMilliseconds = Annotated[int, Parameter(name="--block-ms")]
-"""Milliseconds between the blocks of the private chains."""
+type BlockMilliseconds = Annotated[int, Parameter(name="--block-ms", validator=Number(gte=20, lte=60_000))]
+"""Milliseconds between the blocks of the private chains; neo-go can't keep up with less than 20."""
 
 
 def demo(
@@ -53,7 +54,9 @@ def demo(
     from tocsin.drill.exploit import ExploitDrill
 
     async def hold(configuration: Path) -> None:
-        story.print(f"\nThe platform stays up until Ctrl-C. In another terminal:\n  tocsin incidents -c {configuration}")
+        story.print(
+            f"\nThe platform stays up until Ctrl-C. In another terminal:\n  tocsin incidents -c {configuration}"
+        )
         await asyncio.Event().wait()
 
     story = err if json else out

@@ -183,7 +183,7 @@ def _print_run(run: RunState) -> None:
     hanging("     ", f"[{shade}]{run.status}[/] {escape(what)} [dim]{run.id}[/]")
     if run.tx:
         where = f" in block {run.height}" if run.height is not None else ""
-        hanging("       ", f"transaction {run.tx}{where}")
+        out.print(f"       transaction{where}\n       {run.tx}")  # on a line of its own, to be copied whole
     if run.verification:
         quorum = run.verification.quorum
         said = f" ({quorum.confirmed} of {quorum.of} providers, {quorum.needed} needed)" if quorum else ""

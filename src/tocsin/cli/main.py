@@ -24,6 +24,7 @@ app = App(
     version=__version__,
     version_flags=["--version"],
     result_action="return_value",
+    suppress_keyboard_interrupt=False,  # it is told below, as JSON too
 )
 app.command(init)
 app.command(serve)

@@ -4,7 +4,7 @@ Reads raise `Unavailable`; `submit` raises `Refused` before anything was sent; `
 said no, and `OutcomeUnknown` when it has not said anything in time.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -12,6 +12,7 @@ from typing import Literal, Protocol
 
 from tocsin.domain.actions import QuorumResult
 from tocsin.domain.amounts import Gas
+from tocsin.domain.canonical import Json
 from tocsin.domain.hashes import BlockHash, ScriptHash, TxHash
 
 type StackValue = None | bool | int | bytes | tuple[StackValue, ...]
@@ -303,4 +304,110 @@ class Outbox(Protocol):
 
     async def unsettled(self) -> Sequence[OutboxEntry]:
         """Entries still `STORED`, oldest first."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxPage:
+    """An entry with what was said when it was put (who, why), and remarks of what came of it, by their names."""
+
+    entry: OutboxEntry
+    about: Mapping[str, Json]
+    remarks: Mapping[str, Mapping[str, Json]]
+
+
+class PauseOutbox(Outbox, Protocol):
+    """An outbox that needs no database, and that the server reads later to know what was done without it."""
+
+    async def pages(self) -> Sequence[OutboxPage]:
+        """Every entry with what was said of it, in the order in which they were put."""
+        ...
+
+    async def remark(self, key: str, name: str, facts: Mapping[str, Json]) -> None:
+        """Keeps facts beside an entry; a later remark of the same name takes the place of the one before.
+
+        Raises:
+            Refused: no entry has this key.
+        """
+        ...
+
+    async def damage(self) -> Sequence[str]:
+        """Sentences about what was passed over because it can't be read; normally none."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Horizon:
+    """How far ahead a transaction may be signed now: nodes take it until it is `blocks_max` blocks past `height`."""
+
+    height: int
+    blocks_max: int
+    block_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unsealed:
+    """What the bytes of a signed transaction say by themselves; the signature is right for this network."""
+
+    tx: TxHash
+    account: ScriptHash
+    valid_until_block: int
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """What endpoints said to signed bytes: the names of those that took them, of how many, and everybody's reasons.
+
+    `refused_for_good`: every endpoint that was reached says that the bytes can never be valid.
+    """
+
+    accepted_by: tuple[str, ...]
+    of: int
+    refused_for_good: bool
+    reasons: str
+
+
+class Presigner(Protocol):
+    """Signs transactions that somebody else sends, perhaps much later; recognises and offers such bytes."""
+
+    async def horizon(self) -> Horizon:
+        """Where the chain stands, and how far ahead it takes transactions.
+
+        Raises:
+            Unavailable: no endpoint answered.
+        """
+        ...
+
+    async def seal(
+        self,
+        key: str,
+        calls: Sequence[Invocation],
+        *,
+        purpose: str,
+        valid_until_block: int | None = None,
+        margin_percent: int = 0,
+        although_it_faults: bool = False,
+    ) -> OutboxEntry:
+        """Rehearses and signs the calls as an entry for an outbox; stores nothing and sends nothing.
+
+        Args:
+            valid_until_block: the last block that may hold it; None as for a transaction that is sent at once.
+            margin_percent: added to both fees, since prices may have changed when it is sent.
+            although_it_faults: sign even though the rehearsal FAULTs.
+
+        Raises:
+            Refused: as `ChainSender.submit` does before it sends anything.
+        """
+        ...
+
+    def unseal(self, raw: bytes, calls: Sequence[Invocation]) -> Unsealed:
+        """Reads signed bytes, and makes sure that they do these calls and nothing else, on this network.
+
+        Raises:
+            Refused: they are no such transaction, or their signature is not right for this network.
+        """
+        ...
+
+    async def offer(self, raw: bytes) -> Offered:
+        """Offers the bytes to every endpoint at once. Offering them again is harmless."""
         ...

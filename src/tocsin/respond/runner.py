@@ -129,12 +129,13 @@ class Runner:
         plan = found.plan
         try:
             bound = self.catalogue.restore(plan.action, plan.inputs)
-            # After a crash the run may stand in the outbox already: then there is nothing to permit or to send anew.
-            receipt = await bound.recall(run, plan.before)
+            # After a crash, or a reflex's shot, the run stands in the outbox already: then there is nothing to permit
+            # or to send anew.
+            receipt = await bound.recall(found.key, plan.before)
             if receipt is None:
                 await self._permitted(state, found, bound, plan)
                 await self._lease(run, plan)
-                receipt = await bound.run(run, plan.before)
+                receipt = await bound.run(found.key, plan.before)
         except TocsinError as error:
             # Unavailable means that nothing was sent yet: once it might have been, the sender says OutcomeUnknown.
             await self._finish(incident, run, _status_of(error, before_sending=True), error=error)
@@ -149,7 +150,7 @@ class Runner:
         found = state.run(run)
         if found is None or found.plan is None or found.status is not ActionStatus.RUNNING:
             return
-        await self._conclude(incident, run, found.plan, attempt="finished")
+        await self._conclude(incident, found, found.plan, attempt="finished")
 
     async def reconcile(self, incident: str, run: str, attempt: str) -> None:
         """Asks the world again about a run whose outcome is unknown; never sends anything new."""
@@ -157,16 +158,17 @@ class Runner:
         found = state.run(run)
         if found is None or found.plan is None or found.status not in (ActionStatus.UNKNOWN, ActionStatus.RUNNING):
             return
-        await self._conclude(incident, run, found.plan, attempt=f"reconciled:{attempt}")
+        await self._conclude(incident, found, found.plan, attempt=f"reconciled:{attempt}")
 
-    async def _conclude(self, incident: str, run: str, plan: Plan, *, attempt: str) -> None:
+    async def _conclude(self, incident: str, found: RunState, plan: Plan, *, attempt: str) -> None:
+        run, key = found.id, found.key
         bound = self.catalogue.restore(plan.action, plan.inputs)
         receipt: Receipt | None = None
         try:
-            receipt = await bound.recall(run, plan.before)
+            receipt = await bound.recall(key, plan.before)
             if receipt is None:
                 raise Failed("nothing-sent", "nothing stands in the outbox for this run: nothing was ever sent")
-            verification = await bound.verify(run, plan.before, receipt)
+            verification = await bound.verify(key, plan.before, receipt)
         except TocsinError as error:
             await self._finish(incident, run, _status_of(error), receipt, error=error, attempt=attempt)
         else:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tocsin.domain.clock import Clock
+from tocsin.store.armings import StoredArmings
 from tocsin.store.cursors import StoredCursor
 from tocsin.store.database import open_database
 from tocsin.store.deadlines import StoredDeadlines
@@ -30,6 +31,7 @@ class Store:
     runbooks: StoredRunbooks
     cursor: StoredCursor
     outbox: StoredOutbox
+    armings: StoredArmings
 
 
 @asynccontextmanager
@@ -49,4 +51,5 @@ async def open_store(folder: Path, clock: Clock) -> AsyncGenerator[Store]:
             runbooks=StoredRunbooks(database),
             cursor=StoredCursor(database),
             outbox=StoredOutbox(database),
+            armings=StoredArmings(database),
         )

@@ -128,6 +128,19 @@ runbooks = Table(
     Column("file", Text, nullable=False),
 )
 
+armings = Table(
+    "armings",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("principal", Text, nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("plan_hash", String(64)),
+    Column("expires_at", Moment),
+    Column("signature", Text),
+    Column("reason", Text, nullable=False),
+)
+"""Acts of arming a reflex, and of disarming it (no plan, no signature)."""
+
 acceptances = Table(
     "acceptances",
     metadata,
@@ -178,6 +191,8 @@ def _guard(table: Table, name: str, before: str, message: str) -> None:
 
 _guard(events, "events_no_update", "UPDATE ON events", "the event log is append only")
 _guard(events, "events_no_delete", "DELETE ON events", "the event log is append only")
+_guard(armings, "armings_no_update", "UPDATE ON armings", "acts of arming are append only")
+_guard(armings, "armings_no_delete", "DELETE ON armings", "acts of arming are append only")
 _guard(
     outbox,
     "outbox_bytes_stand",

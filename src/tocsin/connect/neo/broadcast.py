@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from tocsin.connect.neo.nodes import Answer, Node, Nodes, Reply, Silence, answers_in
+from tocsin.connect.neo.node import Node
+from tocsin.connect.neo.nodes import Answer, Nodes, Reply, Silence, answers_in
 from tocsin.connect.neo.quorum import providers_of
 from tocsin.connect.neo.rpc import RpcRejected
 from tocsin.connect.neo.values import as_json

@@ -12,6 +12,7 @@ from tocsin.connect.neo.presigned import NeoPresigner
 from tocsin.connect.neo.reader import NeoReader
 from tocsin.connect.neo.sender import NeoSender
 from tocsin.connect.neo.wallets import KeyRing
+from tocsin.connect.neo.watch import Watch
 from tocsin.connect.ports import Outbox
 from tocsin.domain.clock import Clock, SystemClock
 
@@ -19,8 +20,7 @@ CONNECTIONS_MAX = 64
 
 
 class NeoChain:
-    """An async context that holds the connections. `reader`, `sender`, `feed` and `presigner` implement the ports of those
-    names.
+    """An async context that holds the connections. Its members implement the ports that are named like them.
 
     Nothing is asked of the network on entering: `tocsin pause` must not wait for endpoints that it does not need.
     """
@@ -32,6 +32,7 @@ class NeoChain:
         timeout = httpx2.Timeout(config.times.request_s, connect=connect_s, pool=connect_s)
         self._http = httpx2.AsyncClient(timeout=timeout, limits=limits, follow_redirects=False)
         self._nodes = Nodes(config, self._http)
+        self._watch = Watch(self._nodes)
         self.config = config
         self.reader = NeoReader(self._nodes)
         self.sender = NeoSender(self._nodes, KeyRing(config.keys), outbox, clock or SystemClock())
@@ -39,8 +40,15 @@ class NeoChain:
         self.presigner = NeoPresigner(self._nodes, self.sender)
 
     async def survey(self) -> tuple[EndpointStatus, ...]:
-        """How each endpoint stands now: its newest block, or what is wrong with it. Never raises for an endpoint."""
-        return await self._nodes.survey()
+        """How each endpoint stands now: its newest block, or what is wrong with it. Never raises for an endpoint.
+
+        A look of the watch: endpoints that lag or contradict the others are set aside by it.
+        """
+        return await self._watch.look()
+
+    async def watch(self) -> None:
+        """Watches the endpoints until it is cancelled; `Watch` says what that means. For whoever runs for long."""
+        await self._watch.keep()
 
     async def block_ms(self) -> int:
         """The time between blocks in milliseconds, as the chain says.
@@ -56,4 +64,5 @@ class NeoChain:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        await self._nodes.close()
         await self._http.aclose()

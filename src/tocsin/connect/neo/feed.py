@@ -10,7 +10,8 @@ from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
 
 from tocsin.connect.neo.listener import HeadListener
-from tocsin.connect.neo.nodes import Node, Nodes, answers_in
+from tocsin.connect.neo.node import Node
+from tocsin.connect.neo.nodes import Nodes, answers_in
 from tocsin.connect.neo.rpc import RpcRejected, TransportFailed, read
 from tocsin.connect.neo.values import execution_of
 from tocsin.connect.neo.wire import APPLICATION_LOG, BLOCK, BlockAnswer, BlockTransactionAnswer

@@ -12,6 +12,9 @@ from typing import Any, cast
 
 from tocsin.domain.hashes import ScriptHash, TxHash
 
+_NEP2_PREFIX = b"\x01\x42\xe0"
+_NEP2_BYTES = 39
+
 type Pushable = None | bool | int | bytes | list[Pushable] | dict[bool | int | bytes, Pushable]
 """What a script can push: a list becomes an Array, a dict a Map."""
 
@@ -41,15 +44,33 @@ def public_key_of(private_key: bytes) -> bytes:
 
 
 def private_key_of(nep2: str, password: str, n: int, r: int, p: int) -> bytes:
-    """Decrypts a NEP-2 key with these scrypt parameters, which take about a second by design.
+    """Decrypts a NEP-2 key with these scrypt parameters, which take about a third of a second by design.
+
+    Follows NEP-2 with the standard library's scrypt (which lets other threads run) and the cipher that the library uses
+    as well; the library's own function comes with a quarter of a second of imports, which a pause does not have.
 
     Raises:
         ValueError: wrong password, or no NEP-2 key.
     """
-    from neo3.wallet.account import Account
-    from neo3.wallet.scrypt_parameters import ScryptParameters
+    import hashlib
+    import unicodedata
 
-    return Account.private_key_from_nep2(nep2, password, ScryptParameters(n, r, p))
+    from base58 import b58decode_check
+    from Crypto.Cipher import AES
+
+    decoded = b58decode_check(nep2)
+    if len(decoded) != _NEP2_BYTES or decoded[:3] != _NEP2_PREFIX:
+        raise ValueError("this is no NEP-2 key")
+    checksum, encrypted = decoded[3:7], decoded[7:]
+    phrase = unicodedata.normalize("NFC", password).encode()
+    # OpenSSL's own bound on memory is below what NEP-2's parameters need in newer versions; the wallet's are checked.
+    derived = hashlib.scrypt(phrase, salt=checksum, n=n, r=r, p=p, maxmem=256 * n * r + (1 << 20), dklen=64)
+    blocks = AES.new(derived[32:], AES.MODE_ECB).decrypt(encrypted)
+    private_key = bytes(a ^ b for a, b in zip(blocks, derived[:32], strict=True))
+    address = address_of(account_of_key(public_key_of(private_key)))
+    if hashlib.sha256(hashlib.sha256(address.encode()).digest()).digest()[:4] != checksum:
+        raise ValueError("wrong password")
+    return private_key
 
 
 def verification_script(public_key: bytes) -> bytes:
@@ -97,8 +118,32 @@ def call_script(contract: ScriptHash, method: str, arguments: Sequence[Pushable]
 
 
 @dataclass(frozen=True, slots=True)
+class Conflicts:
+    """The attribute that at most one of this transaction and `tx` is ever in a block, if they have a signer in common.
+
+    It holds from the block on that has this transaction, whether that one HALTs or FAULTs; and where `tx` is in a block
+    already, this one is refused.
+    """
+
+    tx: TxHash
+
+
+@dataclass(frozen=True, slots=True)
+class NotValidBefore:
+    """The attribute that no block before `height` may hold the transaction; pools do not take it earlier either."""
+
+    height: int
+
+
+type Attribute = Conflicts | NotValidBefore
+
+
+@dataclass(frozen=True, slots=True)
 class Unsigned:
-    """A transaction of one signer, whose witness the contracts named may use. Fees in units of 10⁻⁸ GAS."""
+    """A transaction of one signer, whose witness the contracts named may use (none at all: it only pays the fees).
+
+    Fees in units of 10⁻⁸ GAS.
+    """
 
     script: bytes
     account: ScriptHash
@@ -107,6 +152,7 @@ class Unsigned:
     system_fee: int
     network_fee: int
     valid_until_block: int
+    attributes: tuple[Attribute, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,13 +172,15 @@ def seal(unsigned: Unsigned, *, public_key: bytes, private_key: bytes | None, ma
 
     contracts = [UInt160.from_string(contract) for contract in unsigned.contracts]
     account = UInt160.from_string(unsigned.account)
+    scope = WitnessScope.CUSTOM_CONTRACTS if contracts else WitnessScope.NONE
     transaction = Transaction(
         version=0,
         nonce=unsigned.nonce,
         system_fee=unsigned.system_fee,
         network_fee=unsigned.network_fee,
         valid_until_block=unsigned.valid_until_block,
-        signers=[Signer(account, WitnessScope.CUSTOM_CONTRACTS, allowed_contracts=contracts)],
+        attributes=[_attribute(attribute) for attribute in unsigned.attributes],
+        signers=[Signer(account, scope, allowed_contracts=contracts)],
         script=unsigned.script,
     )
     digest = transaction.hash()
@@ -141,3 +189,73 @@ def seal(unsigned: Unsigned, *, public_key: bytes, private_key: bytes | None, ma
     invocation = ScriptBuilder().emit_push(signature).to_array()
     transaction.witnesses = [Witness(invocation, verification_script(public_key))]
     return Sealed(TxHash(f"0x{digest}"), transaction.to_array())
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What the bytes of a transaction with exactly one signer say. `public_key` and `signature` are of its witness."""
+
+    tx: TxHash
+    account: ScriptHash
+    contracts: tuple[ScriptHash, ...]
+    script: bytes
+    valid_until_block: int
+    public_key: bytes
+    signature: bytes
+    digest: bytes
+
+
+def opened(raw: bytes) -> Opened:
+    """Reads a transaction that `seal` may have made: one signer, scope CustomContracts, one plain signature.
+
+    Whether the signature is right is for `verify` to say: it is over the network number and `digest`.
+
+    Raises:
+        ValueError: it is no transaction, or one of another shape.
+    """
+    from neo3.network.payloads.transaction import Transaction
+    from neo3.network.payloads.verification import WitnessScope
+
+    try:
+        transaction = Transaction.deserialize_from_bytes(raw)
+        exact = transaction.to_array() == raw
+    except Exception as error:
+        # The library raises whatever its reader stumbles over, from struct.error to IndexError.
+        raise ValueError("the bytes are no transaction") from error
+    if not exact:
+        raise ValueError("the bytes are more than a transaction")
+    if len(transaction.signers) != 1 or len(transaction.witnesses) != 1:
+        raise ValueError("it has several signers")
+    signer, witness = transaction.signers[0], transaction.witnesses[0]
+    if signer.scope != WitnessScope.CUSTOM_CONTRACTS or transaction.attributes:
+        raise ValueError("its witness is not limited to named contracts, or it has attributes")
+    # PUSHDATA1 64 <signature>; PUSHDATA1 33 <public key> SYSCALL CheckSig
+    invocation, verification = bytes(witness.invocation_script), bytes(witness.verification_script)
+    if len(invocation) != 66 or len(verification) != 40:
+        raise ValueError("its witness is no plain signature")
+    public_key, signature = verification[2:35], invocation[2:]
+    account = ScriptHash(f"0x{signer.account}")
+    if verification_script(public_key) != verification or account_of_key(public_key) != account:
+        raise ValueError("its witness is not of its signer")
+    digest = transaction.hash()
+    return Opened(
+        tx=TxHash(f"0x{digest}"),
+        account=account,
+        contracts=tuple(ScriptHash(f"0x{contract}") for contract in signer.allowed_contracts),
+        script=bytes(transaction.script),
+        valid_until_block=transaction.valid_until_block,
+        public_key=public_key,
+        signature=signature,
+        digest=digest.to_array(),
+    )
+
+
+def _attribute(attribute: Attribute) -> Any:
+    # The library has neither of the two; the module defines them when it is imported, for reading as well.
+    from tocsin.connect.neo import attributes
+
+    match attribute:
+        case Conflicts(tx):
+            return attributes.ConflictsAttribute.of(tx)
+        case NotValidBefore(height):
+            return attributes.NotValidBeforeAttribute.of(height)

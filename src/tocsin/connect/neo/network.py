@@ -80,6 +80,16 @@ class TimeLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class HealthLimits:
+    """When an endpoint is set aside by the watch, and when it is taken back."""
+
+    lag_blocks: int = 5
+    """How far behind (or ahead of) what a quorum of providers has an endpoint may be."""
+    return_s: float = 30.0
+    """How long it must have agreed with the others again, in seconds."""
+
+
+@dataclass(frozen=True, slots=True)
 class NetworkConfig:
     """A network as Tocsin is told of it.
 
@@ -93,6 +103,7 @@ class NetworkConfig:
     keys: tuple[KeySource, ...] = ()
     fees: FeeLimits = field(default_factory=FeeLimits)
     times: TimeLimits = field(default_factory=TimeLimits)
+    health: HealthLimits = field(default_factory=HealthLimits)
     valid_until_blocks: int | None = None
     body_bytes_max: int = 32 * 1024 * 1024
 

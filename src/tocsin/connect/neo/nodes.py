@@ -1,7 +1,8 @@
 """The endpoints of a network: asked all at once with a time-out each, or one after the other until one answers.
 
 An endpoint is believed to be of this network only after it has named the right network number; one of another network
-is set aside, with the reason. What many answers mean together is decided in `quorum`.
+is set aside, with the reason. So is one that `watch` has found to lag or to contradict the others. What many answers
+mean together is decided in `quorum`.
 """
 
 import asyncio
@@ -13,61 +14,17 @@ from dataclasses import dataclass
 import httpx2
 
 from tocsin.connect.neo.network import Endpoint, NetworkConfig
+from tocsin.connect.neo.node import Node
 from tocsin.connect.neo.rpc import RpcClient, RpcFailure, RpcRejected, TransportFailed, read
 from tocsin.connect.neo.values import execution_of
-from tocsin.connect.neo.wire import BLOCK_MS_MAX, COUNT, INVOCATION, VERSION, Protocol
+from tocsin.connect.neo.wire import BLOCK_MS_MAX, COUNT, INVOCATION
 from tocsin.domain.canonical import Json
 from tocsin.domain.errors import Unavailable
 from tocsin.domain.hashes import ScriptHash
 
 POLICY = ScriptHash("0xcc5e4edd9f5f8dba8bb65734541df7a1c081c67b")
-RECHECK_S = 60.0
-"""How long an endpoint of another network stays set aside before it is asked again."""
 BLOCK_TIME_KEPT_S = 300.0
 """How long the block time is believed; the committee may vote for another one."""
-
-
-class Node:
-    """One endpoint with what has been learnt about it."""
-
-    def __init__(self, endpoint: Endpoint, rpc: RpcClient) -> None:
-        self.endpoint = endpoint
-        self.rpc = rpc
-        self.height = -1
-        """The newest block it has told of; -1 before that."""
-        self.protocol: Protocol | None = None
-        self.set_aside: str | None = None
-        self._checked_at = 0.0
-        self._doubted_until = 0.0
-
-    async def admit(self, magic: int) -> Protocol:
-        """Makes sure, once, that this is a node of the network.
-
-        Raises:
-            RpcFailure: it does not answer, or it is of another network.
-        """
-        now = asyncio.get_running_loop().time()
-        if self.set_aside is not None and now - self._checked_at < RECHECK_S:
-            raise TransportFailed(self.set_aside, delivered=False)
-        if self.protocol is None:
-            protocol = (await self.rpc.call(VERSION, "getversion")).protocol
-            self._checked_at = now
-            if protocol.network != magic:
-                self.set_aside = f"set aside: it is of network {protocol.network}, not {magic}"
-                raise TransportFailed(self.set_aside, delivered=False)
-            self.protocol, self.set_aside = protocol, None
-        return self.protocol
-
-    def saw(self, count: int) -> int:
-        """Notes a block count that it gave; returns the index of its newest block."""
-        self.height = count - 1
-        return self.height
-
-    def doubted(self, now: float) -> bool:
-        return now < self._doubted_until
-
-    def doubt(self, until: float) -> None:
-        self._doubted_until = until
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +56,10 @@ def answers_in[T](replies: Sequence[Reply[T]]) -> list[Answer[T]]:
     return [reply for reply in replies if isinstance(reply, Answer)]
 
 
+def _newest_first(node: Node) -> float:
+    return -node.height
+
+
 def any_answer[T](answers: Sequence[Answer[T]]) -> bool:
     """Enough, for what one endpoint may be believed."""
     return bool(answers)
@@ -106,11 +67,24 @@ def any_answer[T](answers: Sequence[Answer[T]]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class EndpointStatus:
-    """How an endpoint stands: its newest block, or what is wrong with it."""
+    """How an endpoint stands: its newest block, or what is wrong with it.
+
+    `problem` is what this look or an earlier one found, None if nothing. `set_aside`: it is asked nothing for now.
+    """
 
     endpoint: Endpoint
     height: int | None
     problem: str | None
+    latency_ms: float | None = None
+    behind: int | None = None
+    """How many blocks it is behind what a quorum has (negative: ahead); None if either is not known."""
+    set_aside: bool = False
+
+    def __str__(self) -> str:
+        at = "does not answer" if self.height is None else f"block {self.height}"
+        latency = "" if self.latency_ms is None else f", {self.latency_ms:.1f} ms"
+        problem = "" if self.problem is None else f": {self.problem}"
+        return f"{self.endpoint.name} ({self.endpoint.provider}): {at}{latency}{problem}"
 
 
 class Nodes:
@@ -118,26 +92,36 @@ class Nodes:
 
     def __init__(self, config: NetworkConfig, http: httpx2.AsyncClient) -> None:
         self.config = config
-        self._nodes = tuple(
+        request_s = config.times.request_s
+        self.all = tuple(
             Node(
                 endpoint,
-                RpcClient(http, endpoint.url, request_s=config.times.request_s, body_bytes_max=config.body_bytes_max),
+                RpcClient(http, endpoint.url, request_s=request_s, body_bytes_max=config.body_bytes_max),
+                magic=config.magic,
+                request_s=request_s,
             )
             for endpoint in config.endpoints
         )
         self._block_ms: tuple[int, float] | None = None
 
     async def ask[T](
-        self, question: Question[T], *, enough: Callable[[Sequence[Answer[T]]], bool] = any_answer
+        self,
+        question: Question[T],
+        *,
+        enough: Callable[[Sequence[Answer[T]]], bool] = any_answer,
+        everybody: bool = False,
     ) -> list[Reply[T]]:
         """Puts the question to every endpoint at once; one reply an endpoint, in the configuration's order.
+
+        Those set aside are not asked and stay silent with the reason, unless `everybody` is asked (and even then not
+        those of another network).
 
         Returns when all have replied, or the grace is over after `enough` became content with the answers. Endpoints
         that lately failed or missed a grace are not waited for then. Until `enough` is content, each is waited for
         until its own time-outs end the question.
         """
         loop = asyncio.get_running_loop()
-        tasks = {asyncio.create_task(self._put(node, question)): node for node in self._nodes}
+        tasks = {asyncio.create_task(self.put(node, question, everybody=everybody)): node for node in self.all}
         pending = set(tasks)
         answers: list[Answer[T]] = []
         grace_end: float | None = None
@@ -160,23 +144,32 @@ class Nodes:
             for task, node in tasks.items()
         ]
 
-    async def first[T](self, question: Question[T], *, what: str) -> T:
+    async def first[T](
+        self,
+        question: Question[T],
+        *,
+        what: str,
+        order: Callable[[Node], float] = _newest_first,
+        patience_s: float | None = None,
+    ) -> T:
         """Puts the question to one endpoint after the other, the best first; the first answer counts.
 
-        The next one is asked as soon as the one before has failed, or has kept silent for the grace.
+        The next one is asked as soon as the one before has failed, or has kept silent for `patience_s` (the grace, by
+        default). Endpoints that lately failed come last, whatever their `order` (least first).
 
         Raises:
             Unavailable: none answered; the message names each one's reason. `what` says what was looked for.
         """
         now = asyncio.get_running_loop().time()
-        waiting = deque(sorted(self._nodes, key=lambda node: (node.doubted(now), -node.height)))
+        waiting = deque(sorted(self.all, key=lambda node: (node.doubted(now), order(node))))
+        grace_s = self.config.times.grace_s if patience_s is None else patience_s
         pending: set[asyncio.Task[Reply[T]]] = set()
         silences: list[Silence] = []
         try:
             while waiting or pending:
                 if waiting:
-                    pending.add(asyncio.create_task(self._put(waiting.popleft(), question)))
-                patience = self.config.times.grace_s if waiting else None
+                    pending.add(asyncio.create_task(self.put(waiting.popleft(), question)))
+                patience = grace_s if waiting else None
                 done, pending = await asyncio.wait(pending, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
                 for reply in [task.result() for task in done]:
                     if isinstance(reply, Answer):
@@ -186,31 +179,28 @@ class Nodes:
             await _abandon(pending)
         raise unavailable(what, silences)
 
+    def node(self, endpoint: Endpoint) -> Node:
+        """The node at this endpoint of the configuration."""
+        return next(node for node in self.all if node.endpoint == endpoint)
+
+    async def close(self) -> None:
+        """Closes the endpoints' own connections. The HTTP client is somebody else's."""
+        await asyncio.gather(*(node.close() for node in self.all))
+
     async def admitted(self, endpoint: Endpoint) -> None:
         """Makes sure that this endpoint is a node of the network.
 
         Raises:
             Unavailable: it is of another network, or does not answer.
         """
-        node = next(node for node in self._nodes if node.endpoint == endpoint)
         try:
-            await node.admit(self.config.magic)
+            await self.node(endpoint).admit()
         except RpcFailure as failure:
             raise Unavailable("endpoint-unusable", f"{endpoint.name}: {failure}") from failure
 
     async def heights(self, *, enough: Callable[[Sequence[Answer[int]]], bool] = any_answer) -> list[Reply[int]]:
         """Each endpoint's newest block."""
-        return await self.ask(_height, enough=enough)
-
-    async def survey(self) -> tuple[EndpointStatus, ...]:
-        """How each endpoint stands now; every one is waited for."""
-        replies = await self.ask(_height, enough=lambda _: False)
-        return tuple(
-            EndpointStatus(reply.endpoint, reply.value, None)
-            if isinstance(reply, Answer)
-            else EndpointStatus(reply.endpoint, None, reply.reason)
-            for reply in replies
-        )
+        return await self.ask(height_of, enough=enough)
 
     async def block_ms(self) -> int:
         """The time between blocks in milliseconds, as the chain's policy says (or, where it can't say, the nodes).
@@ -234,7 +224,7 @@ class Nodes:
         Raises:
             Unavailable: no endpoint answered.
         """
-        replies = await self.ask(lambda node: node.admit(self.config.magic))
+        replies = await self.ask(Node.admit)
         increments = [answer.value.maxvaliduntilblockincrement for answer in answers_in(replies)]
         if not increments:
             raise unavailable("the protocol's limits", replies)
@@ -245,7 +235,7 @@ class Nodes:
         return min(0.5, max(0.02, await self.block_ms() / 10_000))
 
     async def _ask_block_ms(self, node: Node) -> int:
-        protocol = await node.admit(self.config.magic)
+        protocol = await node.admit()
         try:
             answer = await node.rpc.call(INVOCATION, "invokefunction", POLICY, "getMillisecondsPerBlock", [])
         except RpcRejected:
@@ -258,9 +248,12 @@ class Nodes:
             case _:
                 return protocol.msperblock
 
-    async def _put[T](self, node: Node, question: Question[T]) -> Reply[T]:
+    async def put[T](self, node: Node, question: Question[T], *, everybody: bool = False) -> Reply[T]:
+        """Puts the question to one endpoint; see `ask`. Never raises for what the endpoint does."""
+        if node.suspended is not None and not everybody:
+            return Silence(node.endpoint, node.suspended, delivered=False)
         try:
-            await node.admit(self.config.magic)
+            await node.admit()
             answer = Answer(node.endpoint, await question(node))
         except RpcFailure as failure:
             delivered = not isinstance(failure, TransportFailed) or failure.delivered
@@ -282,8 +275,16 @@ def unavailable[T](what: str, replies: Sequence[Reply[T]]) -> Unavailable:
     )
 
 
-async def _height(node: Node) -> int:
-    return node.saw(await node.rpc.call(COUNT, "getblockcount"))
+async def height_of(node: Node) -> int:
+    """The index of the endpoint's newest block.
+
+    Raises:
+        RpcFailure: the endpoint gave no answer.
+    """
+    asked_at = asyncio.get_running_loop().time()
+    count = await node.rpc.call(COUNT, "getblockcount")
+    node.took(asyncio.get_running_loop().time() - asked_at)
+    return node.saw(count)
 
 
 async def _abandon[T](tasks: set[asyncio.Task[T]]) -> None:

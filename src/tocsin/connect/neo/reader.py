@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tocsin.connect.neo.nodes import Answer, Node, Nodes, Reply, Silence, answers_in, height_in, unavailable
+from tocsin.connect.neo.node import Node
+from tocsin.connect.neo.nodes import Answer, Nodes, Reply, Silence, answers_in, height_in, unavailable
 from tocsin.connect.neo.quorum import Agreement, agreement
 from tocsin.connect.neo.rpc import RpcRejected, TransportFailed, read
 from tocsin.connect.neo.script import script_for, signers_json

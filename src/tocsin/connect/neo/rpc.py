@@ -68,7 +68,7 @@ class RpcClient:
             RpcRejected: the endpoint answered with an error.
         """
         reply = await self._post(self._request(method, parameters))
-        return read(shape, self._result(reply, method))
+        return read(shape, result_of(reply, method))
 
     async def batch(self, calls: Sequence[Call]) -> list[Json | RpcRejected]:
         """The results of several calls in their order, sent together so that one backend answers all of them.
@@ -84,28 +84,18 @@ class RpcClient:
             replies = await self._post(requests)
             if not isinstance(replies, list):
                 # An endpoint that rejects the batch as such answers with a single error object.
-                self._result(replies, "batch")
+                result_of(replies, "batch")
                 raise TransportFailed("the answer to a batch is no list", delivered=True)
             by_id = _by_id(cast("list[object]", replies))
             for request in requests:
                 try:
-                    results.append(self._result(by_id.get(request["id"]), cast(str, request["method"])))
+                    results.append(result_of(by_id.get(request["id"]), cast(str, request["method"])))
                 except RpcRejected as rejected:
                     results.append(rejected)
         return results
 
     def _request(self, method: str, parameters: Sequence[Json]) -> dict[str, Json]:
         return {"jsonrpc": "2.0", "id": next(self._ids), "method": method, "params": list(parameters)}
-
-    def _result(self, reply: object, method: str) -> Json:
-        if isinstance(reply, dict):
-            members = cast("dict[str, Json]", reply)
-            error = members.get("error")
-            if isinstance(error, Mapping):
-                raise _rejection(error)
-            if "result" in members:
-                return members["result"]
-        raise TransportFailed(f"the answer to {method} is no JSON-RPC", delivered=True)
 
     async def _post(self, body: Json) -> object:
         try:
@@ -131,6 +121,23 @@ class RpcClient:
         except (ValueError, RecursionError) as error:
             what = f"HTTP {response.status_code} without JSON"
             raise TransportFailed(what, delivered=True) from error
+
+
+def result_of(reply: object, method: str) -> Json:
+    """The result in one JSON-RPC reply.
+
+    Raises:
+        TransportFailed: it is no JSON-RPC reply.
+        RpcRejected: it is an error.
+    """
+    if isinstance(reply, dict):
+        members = cast("dict[str, Json]", reply)
+        error = members.get("error")
+        if isinstance(error, Mapping):
+            raise _rejection(error)
+        if "result" in members:
+            return members["result"]
+    raise TransportFailed(f"the answer to {method} is no JSON-RPC", delivered=True)
 
 
 def read[T](shape: TypeAdapter[T], result: Json) -> T:

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tocsin.connect.neo.broadcast import Offer, offer
-from tocsin.connect.neo.nodes import Answer, Node, Nodes, answers_in, height_in, unavailable
+from tocsin.connect.neo.node import Node
+from tocsin.connect.neo.nodes import Answer, Nodes, answers_in, height_in, unavailable
 from tocsin.connect.neo.quorum import agreed_height, providers_of
 from tocsin.connect.neo.rpc import RpcRejected, read
 from tocsin.connect.neo.script import signers_json

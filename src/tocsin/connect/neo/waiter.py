@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tocsin.connect.neo.broadcast import offer
-from tocsin.connect.neo.nodes import Answer, Node, Nodes, Reply, Silence, answers_in, height_in
+from tocsin.connect.neo.node import Node
+from tocsin.connect.neo.nodes import Answer, Nodes, Reply, Silence, answers_in, height_in
 from tocsin.connect.neo.quorum import agreed_height, agreement, providers_of, supporters
 from tocsin.connect.neo.rpc import RpcRejected, TransportFailed, read
 from tocsin.connect.neo.values import execution_of

@@ -19,6 +19,8 @@ _MOMENT = sa.String(32)
 _GUARDS = (
     ("events_no_update", "UPDATE ON events", "the event log is append only"),
     ("events_no_delete", "DELETE ON events", "the event log is append only"),
+    ("armings_no_update", "UPDATE ON armings", "acts of arming are append only"),
+    ("armings_no_delete", "DELETE ON armings", "acts of arming are append only"),
     (
         "outbox_bytes_stand",
         "UPDATE OF key, tx, raw, valid_until_block, purpose, created_at ON outbox",
@@ -105,6 +107,16 @@ def upgrade() -> None:
         sa.Column("at", _MOMENT, nullable=False),
         sa.Column("needed", sa.Integer, nullable=False),
         sa.UniqueConstraint("hash", "round", "principal", name="acceptances_once"),
+    )
+    op.create_table(
+        "armings",
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("principal", sa.Text, nullable=False),
+        sa.Column("at", _MOMENT, nullable=False),
+        sa.Column("plan_hash", sa.String(64)),
+        sa.Column("expires_at", _MOMENT),
+        sa.Column("signature", sa.Text),
+        sa.Column("reason", sa.Text, nullable=False),
     )
     op.create_table(
         "cursors",
