@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from tocsin.connect.neo.chain import NeoChain
     from tocsin.detect.follower import Follower
     from tocsin.detect.outflow import OutflowRule
+    from tocsin.respond.adoption import Adoption
     from tocsin.respond.conductor import Conductor
 
 
@@ -130,12 +131,13 @@ def outflow_rules(settings: Settings) -> Sequence["OutflowRule"]:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """Everything that responds: follower, workflows, deadlines."""
+    """Everything that responds: follower, workflows, deadlines, and what break glass did meanwhile."""
 
     desk: Desk
     chain: "NeoChain"
     conductor: "Conductor"
     follower: "Follower"
+    adoption: "Adoption"
 
     async def run(self) -> None:
         """Follows the chain and carries incidents on, until cancelled."""
@@ -143,6 +145,7 @@ class Service:
             tasks.create_task(self.conductor.watch(), name="watch the event log")
             tasks.create_task(self.conductor.keep_deadlines(), name="keep deadlines")
             tasks.create_task(self.follower.follow(), name="follow the chain")
+            tasks.create_task(self.adoption.watch(), name="adopt what break glass did")
 
 
 @asynccontextmanager
@@ -166,8 +169,10 @@ async def open_service(
     """
     from dbos import DBOS
 
+    from tocsin.connect.outbox_file import standing_outboxes
     from tocsin.detect.follower import Follower
     from tocsin.detect.outflow import OutflowWatch
+    from tocsin.respond.adoption import Adoption
     from tocsin.respond.conductor import Conductor
     from tocsin.respond.dbos_engine import open_engine
     from tocsin.respond.runner import Rules, Runner
@@ -190,9 +195,16 @@ async def open_service(
         appended = desk.incidents.appended
         assert isinstance(appended, Nudge)
         appended.listener = conductor.nudge
-        await asyncio.to_thread(DBOS.launch)
+        # On this event loop and in its thread: what the engine takes over runs where it was launched, as clients do.
+        DBOS.launch()
         follower = Follower(chain.feed, desk.store.cursor, OutflowWatch(rules, chain.reader), desk.incidents.detected)
-        yield Service(desk, chain, conductor, follower)
+        adoption = Adoption(
+            desk.incidents,
+            settings.break_glass.emergency,
+            lambda: standing_outboxes(settings.state),
+            chain.sender_over,
+        )
+        yield Service(desk, chain, conductor, follower, adoption)
 
 
 def _outflow_rule(settings: Settings, rule: RuleSettings) -> "OutflowRule":

@@ -13,9 +13,9 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args, get_origin
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from tocsin.domain.actions import Autonomy
@@ -127,7 +127,8 @@ class PauseSettings(Section):
 class ProbeSettings(Section):
     """A guarded user call that must FAULT with `reason` while one of `stopped_by` (names of [[pause]]) holds.
 
-    It is only ever tried, never sent. `account` is the user, `witness` the contracts that ask for the user's consent.
+    It is only ever tried, never sent. `account` is the user, `witness` the contracts that ask for the user's consent,
+    `app` the app that it belongs to, if pausing that one app stops it and pausing another does not.
     """
 
     name: str
@@ -136,6 +137,7 @@ class ProbeSettings(Section):
     witness: tuple[str, ...]
     reason: str = Field(min_length=1)
     stopped_by: tuple[str, ...]
+    app: str | None = Field(default=None, min_length=1)
 
 
 class RuleSettings(Section):
@@ -155,6 +157,35 @@ class BreakGlassSettings(Section):
     """What becomes of a pause that was sent by `tocsin pause` without the server: the emergency that it belongs to."""
 
     emergency: str = "smart-contract-exploit"
+
+
+class AccountSettings(Section):
+    """A multi-signature account: `m` of the keys must sign. `purpose` says which of [keys] may sign for it here."""
+
+    m: int = Field(ge=1)
+    public_keys: tuple[PublicKeyHex, ...] = Field(min_length=1, max_length=1024)
+    purpose: Purpose = "admin"
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.m > len(self.public_keys):
+            raise ValueError(f"m = {self.m}, but there are only {len(self.public_keys)} public keys")
+        if len(set(self.public_keys)) != len(self.public_keys):
+            raise ValueError("a public key comes twice")
+        return self
+
+
+class ReflexSettings(Section):
+    """The pause that fires by itself, once people have armed it (`tocsin arm`).
+
+    A contract that belongs to an `app` is answered by the pause of that app, any other by the pause of everything.
+    `known` are accounts whose transactions are never suspected, `scopes_per_hour` how many different pauses may be
+    fired within an hour, `approvals` how many people must have armed it.
+    """
+
+    known: tuple[Account, ...] = ()
+    scopes_per_hour: int = Field(default=3, ge=1, le=100)
+    approvals: int = Field(default=1, ge=1, le=10)
 
 
 class PersonSettings(Section):
@@ -179,6 +210,7 @@ class Settings(BaseSettings):
     principal: str | None = None
     network: NetworkSettings
     keys: dict[Purpose, WalletSettings] = {}
+    accounts: dict[str, AccountSettings] = {}
     contracts: dict[str, ContractSettings] = {}
     variables: dict[str, str] = {}
     autonomy: dict[str, Autonomy] = {}
@@ -186,6 +218,7 @@ class Settings(BaseSettings):
     probes: tuple[ProbeSettings, ...] = ()
     rules: tuple[RuleSettings, ...] = ()
     break_glass: BreakGlassSettings = BreakGlassSettings()
+    reflex: ReflexSettings = ReflexSettings()
     people: dict[str, PersonSettings] = {}
     roles: dict[str, tuple[str, ...]] = {}
 

@@ -71,9 +71,7 @@ def test_a_mistake_in_the_configuration_is_told_with_a_suggestion(
     assert str(told.error["message"]).count("\n") == 0
 
 
-def test_a_wrong_password_is_refused_without_quoting_it(
-    install: Callable[..., Installation], tmp_path: Path
-) -> None:
+def test_a_wrong_password_is_refused_without_quoting_it(install: Callable[..., Installation], tmp_path: Path) -> None:
     password = tmp_path / "password"
     password.write_text("not the password", encoding="utf-8")
     wrong = install(password=('password_file = "password"', f"password_file = {json.dumps(str(password))}"))

@@ -53,7 +53,13 @@ def broken(tmp_path: Path) -> Path:
 def test_the_whole_runbook_is_shown(installation: Installation) -> None:
     shown = installation.run("runbook", "show")
     assert shown.code == 0
-    for words in ("Smart Contract Exploit", "Payment Hub Disruption", "(budget 5 min)", "Recovery checklist", "Contacts"):
+    for words in (
+        "Smart Contract Exploit",
+        "Payment Hub Disruption",
+        "(budget 5 min)",
+        "Recovery checklist",
+        "Contacts",
+    ):
         assert words in shown.out
     assert installation.run("runbook", "show", "--file", RUNBOOK).out == shown.out
 

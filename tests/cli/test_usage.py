@@ -21,10 +21,28 @@ from tocsin.domain.errors import (
     Unavailable,
 )
 
-COMMANDS = (
-    "init serve demo drill runbook dry-run declare incidents incident next ack approve note severity role status step close"
-    " resolve reopen"
-).split()
+COMMANDS = [
+    "init",
+    "serve",
+    "demo",
+    "drill",
+    "runbook",
+    "dry-run",
+    "declare",
+    "incidents",
+    "incident",
+    "next",
+    "ack",
+    "approve",
+    "note",
+    "severity",
+    "role",
+    "status",
+    "step",
+    "close",
+    "resolve",
+    "reopen",
+]
 
 
 def test_help_names_every_command_on_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,8 +63,8 @@ class AnnouncedHeads:
         for head in self.announced:
             yield head
 
-    async def block(self, height: int) -> Block:
-        return await self.chain.block(height)
+    async def block(self, height: int, *, confirmed: bool = False) -> Block:
+        return await self.chain.block(height, confirmed=confirmed)
 
 
 @dataclass

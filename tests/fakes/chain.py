@@ -104,6 +104,7 @@ class FakeChain:
         """How many providers answer a question for a quorum; fewer than needed make it `Unavailable`."""
         self.blocks = [Block(0, _block_hash(0), GENESIS, ())]
         self.sent: dict[str, Sent] = {}
+        self._cancellations: dict[str, Sent] = {}
         self._contracts: dict[ScriptHash, FakeContract] = {}
         self._world: World = {}
         self._overrides: dict[tuple[ScriptHash, str], Method] = {}
@@ -219,9 +220,28 @@ class FakeChain:
             raise OutcomeUnknown("no-quorum", "too few providers answer")
         if sent.tx in self._included:
             return self._included[sent.tx]
+        cancellation = self._cancellations.get(sent.key)
+        if cancellation is not None and cancellation.tx in self._included:
+            raise Failed("cancelled", f"{cancellation.tx} took its place")
         if self.blocks[-1].height > sent.valid_until_block:
-            raise Failed("transaction-expired", f"block {sent.valid_until_block} has passed")
+            raise Failed("expired", f"block {sent.valid_until_block} has passed")
         raise OutcomeUnknown("not-included", f"{sent.tx} is in no block yet")
+
+    async def cancel(self, key: str) -> Sent:
+        await asyncio.sleep(0)
+        if key in self._cancellations:
+            return self._cancellations[key]
+        sent = self.sent.get(key)
+        if sent is None:
+            raise Refused("nothing-pending", f"nothing was sent under {key}")
+        if sent.tx in self._included:
+            raise Failed("cancel-lost", f"{sent.tx} is in a block")
+        # It pays more than what it conflicts with, so that of the two the next block takes this one.
+        signers = next(each.signers for each in self._pending if each.tx == sent.tx)
+        self._pending = [each for each in self._pending if each.tx != sent.tx]
+        self._cancellations[key] = replace(sent, tx=_tx_hash(f"instead of {key}"))
+        self._pending.append(_Pending(self._cancellations[key].tx, signers, ()))
+        return self._cancellations[key]
 
     # BlockFeed
 
@@ -235,8 +255,10 @@ class FakeChain:
             else:
                 await grown.wait()
 
-    async def block(self, height: int) -> Block:
+    async def block(self, height: int, *, confirmed: bool = False) -> Block:
         await self._read()
+        if confirmed and self.answering < self.needed:
+            raise Unavailable("block-unconfirmed", f"no {self.needed} providers agree on block {height}")
         if height >= len(self.blocks):
             raise Unavailable("block-unknown", f"no endpoint has block {height}")
         return self.blocks[height]

@@ -47,6 +47,8 @@ def _lines(platform: Platform, runbook: Path, mode: str) -> Sequence[str]:
         lines += _table("network.endpoints", endpoint, repeated=True)
     for purpose, account in (("pause", accounts.operator), ("refill", accounts.refill)):
         lines += _table(f"keys.{purpose}", _wallet(account))
+    admin: Sequence[str] = [guardian.public_key_hex for guardian in accounts.admin.members]
+    lines += _table("accounts.admin", {"m": accounts.admin.threshold, "public_keys": admin})
     for name, hash_ in _by_name(platform).items():
         guarded = name in ("payment_hub", "vulnerable_app")
         app = {"app": APPS[name]} if name in APPS else {}
@@ -94,6 +96,7 @@ def _lines(platform: Platform, runbook: Path, mode: str) -> Sequence[str]:
             "witness": ["vulnerable_app"],
             "reason": "paused",
             "stopped_by": [*everything, "one-app"],
+            "app": VULNERABLE_APP_ID,
         },
         repeated=True,
     )
@@ -113,6 +116,8 @@ def _lines(platform: Platform, runbook: Path, mode: str) -> Sequence[str]:
     )
     responders = accounts.responders
     people = {"alice": responders.alice, "bob": responders.bob, "carol": responders.carol}
+    # A guardian's own key is a share of the admin account, and is used as that person's, never as a key of the platform.
+    people |= {guardian.name: guardian for guardian in accounts.guardians}
     for name, account in people.items():
         person = {"name": name.title(), "public_key": account.public_key_hex, "key": _wallet(account)}
         lines += _table(f"people.{name}", person)

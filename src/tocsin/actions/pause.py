@@ -20,6 +20,9 @@ from tocsin.domain.errors import Refused
 from tocsin.domain.hashes import ScriptHash
 
 _NAME = re.compile(r"\{(\w+)\}")
+APP_ID = "app_id"
+"""The name by which a binding's call takes the one app that it pauses."""
+
 _PAUSED_ALREADY = Receipt(note="was paused already; nothing was sent")
 
 
@@ -66,7 +69,7 @@ class PauseBinding:
 class EffectProbe:
     """A guarded user call, tried as a test invocation: must HALT while open and FAULT with `reason` while paused.
 
-    `bindings` names the pause bindings that stop it.
+    `bindings` names the pause bindings that stop it. With an `app`, a pause of one app concerns it only if it is this.
     """
 
     name: str
@@ -74,16 +77,21 @@ class EffectProbe:
     signer: Signer
     reason: str
     bindings: tuple[str, ...]
+    app: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PauseInput:
-    """The input of `contract.pause`: the call, the read that shows its effect, and the binding both came from."""
+    """The input of `contract.pause`: the call, the read that shows its effect, and the binding both came from.
+
+    `app` is the app that the call names (as `{app_id}`), None where it stops more than one.
+    """
 
     call: CallSpec
     paused: CallSpec
     binding: str
     stops: str
+    app: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +119,7 @@ class ContractPause:
                 manifest = await self.caller.reader.manifest(binding.paused.contract)
                 paused = match_manifest(manifest, binding.paused.method, binding.paused.filled(values))
                 stops = _NAME.sub(lambda name, values=values: values[name[1]], binding.stops)
-                return PauseInput(call, paused, binding.name, stops)
+                return PauseInput(call, paused, binding.name, stops, values.get(APP_ID))
         raise Refused(
             "no-pause-binding",
             f"{call} may pause something, but no [[pause]] entry of the configuration says how to see that it did",
@@ -200,7 +208,11 @@ class ContractPause:
         )
 
     def _probes_of(self, given: PauseInput) -> tuple[EffectProbe, ...]:
-        return tuple(p for p in self.probes if given.binding in p.bindings)
+        return tuple(
+            probe
+            for probe in self.probes
+            if given.binding in probe.bindings and (None in (given.app, probe.app) or given.app == probe.app)
+        )
 
     async def _probe_call(self, probe: EffectProbe) -> Invocation:
         manifest = await self.caller.reader.manifest(probe.call.contract)

@@ -16,6 +16,7 @@ from tocsin.cli.incident_verbs import add_verbs
 from tocsin.cli.output import EXIT_DONE, EXIT_INTERRUPTED, exit_code, print_error, print_interrupted
 from tocsin.cli.runbook_verbs import dry_run, runbook
 from tocsin.cli.serving import init, serve
+from tocsin.cli.tx_verbs import tx
 from tocsin.domain.errors import ConfigurationInvalid, TocsinError
 
 app = App(
@@ -32,6 +33,8 @@ app.command(demo)
 app.command(drill)
 app.command(runbook)
 app.command(dry_run)
+app.command(tx)
+app.command("tocsin.cli.pause_verbs:pause", name="pause")  # imported when it is asked for
 add_verbs(app)
 
 

@@ -11,28 +11,35 @@ remarks of what came of them, so that the server can take them into its timeline
 import asyncio
 import base64
 import binascii
+import errno
 import fcntl
+import hashlib
 import json
 import os
+import stat
+import tempfile
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, JsonValue, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
 
 from tocsin.connect.ports import OutboxEntry, OutboxPage, OutboxStatus
 from tocsin.domain.canonical import Json
 from tocsin.domain.errors import Refused, Unavailable
 from tocsin.domain.hashes import TxHash, tx_hash
 
+OUTBOX_FILE = "break-glass.jsonl"
 FILE_BYTES_MAX = 64 * 1024 * 1024
 """A break-glass outbox has a few lines; one of this size is something else."""
 LOCK_WAIT_S_MAX = 5.0
 _LOCK_POLL_S = 0.01
+_MEMORY = Path("/dev/shm")  # noqa: S108  (under a name of our own, and only if the folder is ours)
+"""Survives no restart of the machine, but takes a pause when all disks are full."""
 
 
 class _Line(BaseModel):
@@ -77,7 +84,14 @@ class _Torn(_Line):
     record: Literal["torn"]
 
 
-_LINE: TypeAdapter[_Put | _Settled | _Remark | _Torn] = TypeAdapter(_Put | _Settled | _Remark | _Torn)
+class _Opened(_Line):
+    """Says that a run began to use the file, and proves that it could be written."""
+
+    record: Literal["opened"]
+
+
+type _AnyLine = Annotated[_Put | _Settled | _Remark | _Torn | _Opened, Field(discriminator="record")]
+_LINE: TypeAdapter[_AnyLine] = TypeAdapter(_AnyLine)
 
 
 @dataclass
@@ -185,12 +199,13 @@ class FileOutbox:
         return (await self._content()).damage
 
     async def prepare(self) -> None:
-        """Makes sure that the file can be written and locked, and makes it where it is missing.
+        """Makes sure that a line can be written to the disk, and makes the file where it is missing.
 
         Raises:
             Unavailable: it can't.
         """
-        await self._changed(lambda _: ([], None))
+        opened: Mapping[str, Json] = {"record": "opened", "about": self._about}
+        await self._changed(lambda _: ([opened], None))
 
     async def _content(self) -> _Content:
         return await asyncio.to_thread(self._read_all)
@@ -223,6 +238,59 @@ class FileOutbox:
                 if made:
                     _sync_folder(self.path.parent)
                 return result
+
+
+def outbox_folders(state: Path) -> tuple[Path, ...]:
+    """Where the outbox of break glass may stand, the best place first.
+
+    After the state folder come places that can be written when it can't (a full or read-only disk, another user's
+    folder), under a name that the server finds again by the same state folder and user.
+    """
+    digest = hashlib.sha256(os.fsencode(state)).hexdigest()[:12]
+    name = f"tocsin-{os.geteuid()}-{digest}"
+    return (state, Path(tempfile.gettempdir()) / name, _MEMORY / name)
+
+
+def standing_outboxes(state: Path) -> tuple[FileOutbox, ...]:
+    """The outboxes of break glass that are there, of this state folder and this user."""
+    paths = [folder / OUTBOX_FILE for folder in outbox_folders(state) if folder == state or _is_ours(folder)]
+    return tuple(FileOutbox(path) for path in paths if path.is_file())
+
+
+async def open_outbox(folders: Sequence[Path], about: Mapping[str, Json]) -> FileOutbox:
+    """The outbox in the first folder that can be used; the folder is made where it is missing.
+
+    Raises:
+        Unavailable: none can be used; the message says why of each.
+    """
+    problems: list[str] = []
+    for number, folder in enumerate(folders):
+        outbox = FileOutbox(folder / OUTBOX_FILE, about)
+        try:
+            await asyncio.to_thread(folder.mkdir, 0o700, parents=True, exist_ok=True)
+            if number > 0 and not _is_ours(folder):
+                raise PermissionError(errno.EPERM, "it is somebody else's, or others may write there")
+            await outbox.prepare()
+        except OSError as error:
+            problems.append(f"{folder}: {error.strerror}")
+        except Unavailable as error:
+            problems.append(error.message)
+        else:
+            return outbox
+    raise Unavailable(
+        "no-place-for-the-outbox",
+        f"there is no place to keep the signed transaction: {'; '.join(problems)}",
+        next_step="name a folder that can be written with --state",
+    )
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether a folder in a public place was made by this user for nobody else."""
+    try:
+        found = folder.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o077
 
 
 def _parsed(text: bytes) -> _Content:

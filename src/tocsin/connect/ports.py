@@ -168,7 +168,13 @@ class ChainReader(Protocol):
     """Reads the chain and tries calls without changing it."""
 
     async def height(self) -> int:
-        """The index of the newest block known to the best endpoint."""
+        """The index of the newest block that a quorum of providers has, so that a lie about it moves nothing.
+
+        Where fewer providers answer than the quorum needs, it is one that all of those have.
+
+        Raises:
+            Unavailable: no endpoint answered.
+        """
         ...
 
     async def manifest(self, contract: ScriptHash) -> Manifest:
@@ -234,8 +240,28 @@ class ChainSender(Protocol):
         """Waits until a quorum of providers has the transaction in a block, rebroadcasting the same bytes.
 
         Raises:
-            Failed: the chain has passed `valid_until_block` on a quorum and the transaction is in no block.
+            Failed: `expired`: the chain has passed `valid_until_block` on a quorum and the transaction is in no block;
+                `cancelled`: a quorum has its cancellation in a block; `cancel-lost`: it is a cancellation, and a quorum
+                has what it was to cancel in a block.
             OutcomeUnknown: nodes vanished, or the bounded wait ended, before the chain said either.
+        """
+        ...
+
+
+class ChainCanceller(Protocol):
+    """Takes back what was sent and is still pending."""
+
+    async def cancel(self, key: str) -> Sent:
+        """Sends a transaction of the same signer that conflicts with the one under `key` and pays more.
+
+        At most one of the two ever takes effect; `wait` says which, for either of them. Idempotent by `key`: while a
+        cancellation stands, it is offered again. It expires when what it cancels does.
+
+        Raises:
+            Refused: nothing is pending under this key, or the fee would be above its maximum, or every endpoint refused
+                the cancellation for good; nothing changed.
+            Failed: `cancel-lost`: a quorum has the transaction in a block.
+            OutcomeUnknown: no endpoint said whether it took the cancellation.
         """
         ...
 
@@ -247,11 +273,14 @@ class BlockFeed(Protocol):
         """Yields the newest block's index whenever it has grown; reconnects by itself and never ends."""
         ...
 
-    async def block(self, height: int) -> Block:
-        """The block with all its transactions' notifications.
+    async def block(self, height: int, *, confirmed: bool = False) -> Block:
+        """The block with all its transactions' notifications, on the word of one endpoint.
+
+        `confirmed`: on the word of a quorum of independent providers, who must give the same block, transactions,
+        outcomes and notifications; those who tell otherwise are named in the survey of the endpoints.
 
         Raises:
-            Unavailable: no endpoint has it (yet).
+            Unavailable: no endpoint has it (yet); or `block-unconfirmed`: no quorum agrees on it within its bound.
         """
         ...
 
@@ -261,12 +290,15 @@ class OutboxStatus(StrEnum):
 
     `REFUSED`: every endpoint that was reached refused the bytes for good when they were first offered. They are never
     offered again, and stay so that their key never signs others.
+    `CANCELLED`: another transaction of the same signer, which conflicts with it, is in block `height`; so it never can
+    be. That is a transaction that was cancelled, or a cancellation that came too late.
     """
 
     STORED = "stored"
     INCLUDED = "included"
     EXPIRED = "expired"
     REFUSED = "refused"
+    CANCELLED = "cancelled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,6 +313,11 @@ class OutboxEntry:
     created_at: datetime
     status: OutboxStatus = OutboxStatus.STORED
     height: int | None = None
+
+    @property
+    def sent(self) -> Sent:
+        """The transaction as something to wait for."""
+        return Sent(self.key, self.tx, self.valid_until_block)
 
 
 class Outbox(Protocol):

@@ -48,6 +48,7 @@ class MempoolTransaction:
     size: int
     """In bytes."""
     script: bytes
+    """Empty where the content is not `bound`."""
     valid_until_block: int
     endpoint: str
     bound: bool

@@ -62,7 +62,10 @@ class Follower:
             self.handled = last
         async for head in self._feed.heads():
             if last is None:
-                last = head - 1
+                # Written down before the first block is handled, so that a crash in it does not skip to a later head.
+                before = await self._fetch(max(0, head - 1))
+                await self._cursor.set(CURSOR, before.height, before.hash)
+                last = before.height
             while last < head:
                 block = await self._fetch(last + 1)
                 for detection in await self._judge(block):

@@ -1,106 +1,36 @@
-"""The rule for "unusual fund movements": GAS that leaves a guarded contract, summed over a window of time.
+"""Watches for "unusual fund movements": GAS that leaves guarded contracts, judged by the rules as blocks come.
 
 Time is the blocks' own, so sums do not depend on when a block is seen; a balance can only be read as it stands now, so
 while catching up `share_percent` is judged by the present one. A detection's id is made of the rule, the contract and
 the transaction that tipped it, so that seeing a block twice detects nothing twice.
 """
 
-from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from tocsin.connect.ports import Argument, Block, ChainReader, Invocation, ParameterType
-from tocsin.detect.conditions import Condition, Value, VariableType
+from tocsin.detect.rules import VARIABLES, OutflowRule, RuleBench, detections_in
+from tocsin.detect.transfers import GAS_CONTRACT, GasTransfer, gas_transfers
 from tocsin.domain.amounts import Gas
 from tocsin.domain.detections import Detection
 from tocsin.domain.errors import Unavailable
-from tocsin.domain.hashes import ScriptHash, TxHash, address_of
+from tocsin.domain.hashes import ScriptHash
 
-GAS_CONTRACT = ScriptHash("0xd2a4cff31913016155e38e474a2c06d08be276cf")
-MOVEMENTS_MAX = 100_000
-"""Movements kept a rule and contract; beyond it the oldest go first, and sums become lower bounds."""
-
-VARIABLES: Mapping[str, VariableType] = {
-    "contract": VariableType.TEXT,
-    "recipient": VariableType.TEXT,
-    "recipient_known": VariableType.BOOLEAN,
-    "amount": VariableType.AMOUNT,
-    "sum": VariableType.AMOUNT,
-    "count": VariableType.INTEGER,
-    "balance_before": VariableType.AMOUNT,
-    "share_percent": VariableType.INTEGER,
-}
-"""What a condition may use: the movement at hand (`amount`, to `recipient`), and over the window `sum`, `count`,
-`balance_before` (what left together with what is still there) and `share_percent` (of it that has left, 0 to 100)."""
-
-
-@dataclass(frozen=True, slots=True)
-class OutflowRule:
-    """When GAS leaving one of `contracts` is a symptom of `emergency`. `names` are the contracts' names for people."""
-
-    name: str
-    emergency: str
-    symptom: str
-    contracts: Mapping[ScriptHash, str]
-    window: timedelta
-    known_recipients: frozenset[ScriptHash]
-    condition: Condition
-
-
-@dataclass(frozen=True, slots=True)
-class GasTransfer:
-    """GAS that moved from one account to another."""
-
-    source: ScriptHash
-    recipient: ScriptHash
-    amount: Gas
-    tx: TxHash
-
-
-@dataclass(frozen=True, slots=True)
-class _Movement:
-    height: int
-    at: datetime
-    amount: Gas
-
-
-class _Window:
-    """What left one contract during the length of one rule, with its running sum."""
-
-    def __init__(self, length: timedelta) -> None:
-        self._length = length
-        self._movements: deque[_Movement] = deque()
-        self.total = Gas(0)
-
-    def __len__(self) -> int:
-        return len(self._movements)
-
-    def add(self, movement: _Movement) -> None:
-        """Takes a movement in, and lets go of those that are as old as the window is long."""
-        self._movements.append(movement)
-        self.total += movement.amount
-        while self._movements[0].at <= movement.at - self._length or len(self._movements) > MOVEMENTS_MAX:
-            self.total -= self._movements.popleft().amount
-
-    def rewind(self, height: int) -> None:
-        """Forgets the movements of this block and later ones, so that they can be seen again without counting twice."""
-        while self._movements and self._movements[-1].height >= height:
-            self.total -= self._movements.pop().amount
+__all__ = ["GAS_CONTRACT", "VARIABLES", "GasTransfer", "OutflowRule", "OutflowWatch", "gas_transfers"]
 
 
 class OutflowWatch:
     """Evaluates outflow rules over blocks as they come."""
 
     def __init__(self, rules: Sequence[OutflowRule], reader: ChainReader) -> None:
-        self._rules, self._reader = tuple(rules), reader
-        self._windows = {
-            (rule.name, contract): _Window(rule.window) for rule in self._rules for contract in rule.contracts
-        }
+        self._bench, self._reader = RuleBench(rules), reader
+        self._stock: Mapping[ScriptHash, Gas] = {}
+        self.newest: tuple[int, datetime] | None = None
+        """Index and time of the newest block that was taken in."""
 
     @property
     def longest_window(self) -> timedelta:
-        return max((rule.window for rule in self._rules), default=timedelta())
+        return self._bench.longest_window
 
     async def see(self, block: Block, *, quiet: bool = False) -> Sequence[Detection]:
         """Takes a block into the windows and returns what the rules detect in it.
@@ -110,24 +40,40 @@ class OutflowWatch:
         Raises:
             Unavailable: a balance can't be read now; the block was not taken in and may be offered again.
         """
-        watched = {contract for rule in self._rules for contract in rule.contracts}
-        transfers = [t for t in gas_transfers(block) if t.source in watched]
-        balances = {} if quiet else await self._balances_before(transfers)
-        for window in self._windows.values():
-            window.rewind(block.height)
-        detections: dict[str, Detection] = {}
-        for transfer in transfers:
-            if not quiet:
-                balances[transfer.source] -= transfer.amount
-            for rule in self._rules:
-                if transfer.source not in rule.contracts:
-                    continue
-                window = self._windows[rule.name, transfer.source]
-                window.add(_Movement(block.height, block.time, transfer.amount))
-                found = None if quiet else _judge(rule, transfer, window, balances[transfer.source], block)
-                if found is not None:
-                    detections[found.id] = found  # of several movements in one transaction, the last tells the most
-        return list(detections.values())
+        transfers = self._watched_transfers(block)
+        detections: Sequence[Detection] = ()
+        if quiet:
+            self._bench.rewind(block.height)
+            self._bench.fill(block, transfers)
+        else:
+            balances = await self._balances_before(transfers)
+            self._bench.rewind(block.height)
+            detections = detections_in(self._bench.judge(block, transfers, balances))
+        self.newest = (block.height, block.time)
+        return detections
+
+    async def take_stock(self) -> None:
+        """Reads what every watched contract holds, for `consider`; call it after each block.
+
+        Raises:
+            Unavailable: a balance can't be read now; the stock of before stands.
+        """
+        self._stock = {contract: await self._balance(contract) for contract in self._bench.watched}
+
+    def consider(self, pending: Block) -> Sequence[Detection]:
+        """What the rules would detect if this block came next, judged by the newest stock. Nothing is remembered.
+
+        Nothing is detected before the first `take_stock`.
+        """
+        transfers = self._watched_transfers(pending)
+        if not transfers or not self._stock:
+            return ()
+        judgements = self._bench.judge(pending, transfers, self._stock)
+        self._bench.rewind(pending.height)
+        return detections_in(judgements)
+
+    def _watched_transfers(self, block: Block) -> Sequence[GasTransfer]:
+        return list(gas_transfers(block, self._bench.watched))
 
     async def _balances_before(self, transfers: Sequence[GasTransfer]) -> dict[ScriptHash, Gas]:
         """What each contract held before these transfers of one block, made of what it holds after them."""
@@ -142,62 +88,3 @@ class OutflowWatch:
         if not execution.halted or not execution.stack or not isinstance(execution.stack[0], int):
             raise Unavailable("balance-unreadable", f"the GAS balance of {contract} can't be read")
         return Gas(execution.stack[0])
-
-
-def gas_transfers(block: Block) -> Iterator[GasTransfer]:
-    """The GAS transfers that the block's transactions made, in order.
-
-    Left out are mints, burns, transfers to oneself, and whatever a transaction announced that FAULTed in the end.
-    """
-    for transaction in block.transactions:
-        if not transaction.halted:
-            continue
-        for event in transaction.notifications:
-            if event.contract != GAS_CONTRACT or event.name != "Transfer" or len(event.values) != 3:
-                continue
-            source, recipient, amount = event.values
-            if not (isinstance(source, bytes) and isinstance(recipient, bytes) and isinstance(amount, int)):
-                continue
-            if source != recipient:
-                yield GasTransfer(_little_endian(source), _little_endian(recipient), Gas(amount), transaction.tx)
-
-
-def _little_endian(raw: bytes) -> ScriptHash:
-    return ScriptHash(f"0x{raw[::-1].hex()}")
-
-
-def _judge(rule: OutflowRule, transfer: GasTransfer, window: _Window, balance: Gas, block: Block) -> Detection | None:
-    total = window.total
-    before = balance + total
-    name, seconds = rule.contracts[transfer.source], rule.window.total_seconds()
-    values: dict[str, Value] = {
-        "contract": name,
-        "recipient": address_of(transfer.recipient),
-        "recipient_known": transfer.recipient in rule.known_recipients,
-        "amount": str(transfer.amount),
-        "sum": str(total),
-        "count": len(window),
-        "balance_before": str(before),
-        "share_percent": min(100, 100 * total.fractions // before.fractions) if before.fractions > 0 else 100,
-    }
-    summary = (
-        f"{total} GAS left {name} within {seconds:g} s ({values['share_percent']} % of what it held), "
-        f"now {transfer.amount} GAS to {values['recipient']}"
-    )
-    try:
-        if not rule.condition.holds(values):
-            return None
-    except ValueError as error:
-        # What can't be judged goes to people rather than past them.
-        summary = f"{summary}; the rule's condition could not be evaluated ({error})"
-    return Detection(
-        id=f"{rule.name}:{transfer.source}:{transfer.tx}",
-        rule=rule.name,
-        emergency=rule.emergency,
-        symptom=rule.symptom,
-        key=f"{rule.emergency}:{transfer.source}",
-        summary=summary,
-        observed_at=block.time,
-        height=block.height,
-        evidence={**values, "tx": transfer.tx, "contract_hash": transfer.source, "condition": rule.condition.source},
-    )

@@ -71,6 +71,11 @@ class Principals:
         """Whether the signature over the message is by the principal's enrolled key."""
         return principal.public_key is not None and self._verify(principal.public_key, message, signature)
 
+    def has_signed(self, principal: str, message: bytes, signature: str) -> bool:
+        """Whether somebody of this name is enrolled and the signature over the message is by their key."""
+        enrolled = self._by_id.get(principal)
+        return enrolled is not None and self.is_signed_by(enrolled, message, signature)
+
     def consents(self, approvals: Sequence[Approval], plan: Plan, now: datetime) -> frozenset[str]:
         """The different principals whose valid, unexpired consent to the plan is among the approvals."""
         valid: set[str] = set()

@@ -124,13 +124,15 @@ class BreakGlass:
         """
         action = self.action(self.sender)
         given = await action.bind(self.ways.arguments(target, reason))
+        # Before the preflight: what another run signs after this look is then found under this key, and joined.
+        key, stood = await self._key(target)
         try:
             plan, doubts = await action.preflight(given), ()
         except Refused as refused:
             plan, doubts = await self._although(refused, action, given, force=force), (refused.message,)
             if force:
                 action = self.action(PresignedSender(self.sender, self.presigner, self.outbox, self._seal_anyway))
-        return await self.carry_out(action, given, target, plan, doubts=doubts, dry_run=dry_run)
+        return await self.carry_out(action, given, target, plan, key=key, stood=stood, doubts=doubts, dry_run=dry_run)
 
     async def carry_out(
         self,
@@ -139,11 +141,14 @@ class BreakGlass:
         target: PauseTarget,
         plan: Preflight,
         *,
+        key: str,
+        stood: bool = False,
         doubts: tuple[str, ...] = (),
         dry_run: bool = False,
-        key: str | None = None,
     ) -> PauseOutcome:
-        """Sends and verifies what has been preflighted, under `key`, or under the next one of the target.
+        """Sends and verifies what has been preflighted, under `key`.
+
+        `stood` says that earlier bytes stand under it, and that the target's next key is to be taken if they are spent.
 
         Raises: as `pause`.
         """
@@ -160,7 +165,7 @@ class BreakGlass:
             # Whoever says so may lag, lie, or have been restored; and to pause a second time does no harm.
             self.tell("No quorum confirms that it is paused already, so the pause is sent all the same.")
         try:
-            return await self._send(action, given, outcome, {**plan.before, "paused": False}, key)
+            return await self._send(action, given, outcome, {**plan.before, "paused": False}, key, stood=stood)
         except Refused as refused:
             if not already:
                 raise
@@ -175,24 +180,28 @@ class BreakGlass:
         given: PauseInput,
         outcome: PauseOutcome,
         before: Mapping[str, Json],
-        key: str | None,
+        key: str,
+        *,
+        stood: bool,
     ) -> PauseOutcome:
         for _ in range(_ROUNDS_MAX):
-            chosen, stood = (key, False) if key is not None else await self._key(outcome.target)
             try:
-                receipt = await action.run(chosen, given, before)
-                sent = await self._accepted(outcome, chosen, receipt)
-                ended = await self._verified(action, chosen, given, before, receipt, sent)
+                receipt = await action.run(key, given, before)
+                sent = await self._accepted(outcome, key, receipt)
+                ended = await self._verified(action, key, given, before, receipt, sent)
             except (Failed, OutcomeUnknown) as error:
-                await self._remark(chosen, {"outcome": error.code, "summary": error.message})
+                await self._remark(key, {"outcome": error.code, "summary": error.message})
                 if not (stood and isinstance(error, Failed)):
                     raise
                 self.tell(f"The transaction that stood in the outbox came to nothing: {error.message}")
-                continue
-            await self._remark(chosen, ended.as_json())
-            if not (stood and ended.ending is Ending.NOT_HELD):
-                return ended
-            self.tell(f"The transaction that stood in the outbox was included in a block, and lifted since: {ended.tx}")
+            else:
+                await self._remark(key, ended.as_json())
+                if not (stood and ended.ending is Ending.NOT_HELD):
+                    return ended
+                self.tell(
+                    f"The transaction that stood in the outbox, {ended.tx}, is spent, and what it did was lifted."
+                )
+            key, stood = await self._key(outcome.target)
         raise Refused(
             "outbox-changes",
             "transactions of other runs stood in the outbox each time, and none of them holds",
@@ -237,9 +246,9 @@ class BreakGlass:
         prefix = f"pause/{target}/"
         entries = [page.entry for page in await self.outbox.pages() if page.entry.key.startswith(prefix)]
         newest = entries[-1] if entries else None
-        if newest is not None and newest.status is OutboxStatus.STORED:
-            if newest.valid_until_block > await self.reader.height():
-                return newest.key, True
+        stored = newest is not None and newest.status is OutboxStatus.STORED
+        if newest is not None and stored and newest.valid_until_block > await self.reader.height():
+            return newest.key, True
         return f"{prefix}{len(entries) + 1}", False
 
     async def _accepted(self, outcome: PauseOutcome, key: str, receipt: Receipt) -> PauseOutcome:

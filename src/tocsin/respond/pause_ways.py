@@ -12,7 +12,7 @@ from tocsin.domain.errors import ConfigurationInvalid, Refused
 
 @dataclass(frozen=True, slots=True)
 class PauseWays:
-    """The bindings that may be meant by "everything" and by "one app" (one each, if it is clear), and the known apps."""
+    """The bindings that may be meant by "everything" and by "one app" (one each, if that is clear), and known apps."""
 
     everything: tuple[PauseBinding, ...]
     one_app: tuple[PauseBinding, ...]

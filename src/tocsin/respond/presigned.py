@@ -14,7 +14,7 @@ type Sign = Callable[[str, Sequence[Invocation]], Awaitable[OutboxEntry]]
 
 
 class PresignedSender:
-    """`ChainSender` for bytes that `sign` gives. `account` is who signed them; None asks `sender`, which has the key."""
+    """`ChainSender` for bytes that `sign` gives. `account` is who signed them; None asks `sender`, who has the key."""
 
     def __init__(
         self, sender: ChainSender, presigner: Presigner, outbox: Outbox, sign: Sign, account: ScriptHash | None = None
@@ -34,6 +34,10 @@ class PresignedSender:
         """See `ChainSender.wait`."""
         return await self._sender.wait(sent)
 
+    async def cancel(self, key: str) -> Sent:
+        """See `ChainSender.cancel`; needs the key."""
+        return await self._sender.cancel(key)
+
     async def submit(self, key: str, calls: Sequence[Invocation], *, purpose: str) -> Sent:
         """See `ChainSender.submit`; nothing is rehearsed here."""
         standing = await self._outbox.get(key)
@@ -47,8 +51,8 @@ class PresignedSender:
         said = await self._presigner.offer(entry.raw)
         if said.accepted_by:
             return
-        # Not settled as refused, unlike what is signed when it is sent: the same bytes may be good once, say, the account
-        # has been funded, and whoever holds a bundle has no others.
+        # Not settled as refused, unlike what is signed when it is sent: the same bytes may be good once, say, the
+        # account has been funded, and whoever holds a bundle has no others.
         if said.refused_for_good:
             raise Refused(
                 "transaction-refused",

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from tocsin.connect.neo.node import Node
-from tocsin.connect.neo.nodes import Answer, Nodes, Reply, Silence, answers_in
+from tocsin.connect.neo.nodes import Answer, Nodes, Question, Reply, Silence, answers_in
 from tocsin.connect.neo.quorum import providers_of
 from tocsin.connect.neo.rpc import RpcRejected
 from tocsin.connect.neo.values import as_json
 from tocsin.connect.neo.wire import SENDING
+from tocsin.connect.ports import OutboxEntry
+from tocsin.domain.errors import OutcomeUnknown, Refused
 
 _ALREADY = frozenset({-501, -503})
 """It is on the chain or in the pool already: as good as accepted."""
@@ -58,25 +60,52 @@ class Offer:
         )
 
 
-async def offer(nodes: Nodes, raw: bytes) -> Offer:
-    """Sends the bytes to every endpoint at once.
-
-    The first acceptance counts, but all that answer in time get the bytes: one that accepts and keeps them to itself
-    must not stop the others from having them.
-    """
+def offering(raw: bytes) -> Question[Said]:
+    """Offers the bytes to one endpoint."""
     encoded = as_json(raw)
 
     async def question(node: Node) -> Said:
         try:
-            await node.rpc.call(SENDING, "sendrawtransaction", encoded)
+            await node.sending.call(SENDING, "sendrawtransaction", encoded)
         except RpcRejected as rejected:
             if rejected.code in _ALREADY:
                 return Said(Word.ACCEPTED, str(rejected))
             return Said(Word.REFUSED if rejected.code in _FOR_GOOD else Word.UNDECIDED, str(rejected))
         return Said(Word.ACCEPTED)
 
+    return question
+
+
+async def offer(nodes: Nodes, raw: bytes) -> Offer:
+    """Sends the bytes to every endpoint at once.
+
+    The first acceptance counts, but all that answer in time get the bytes: one that accepts and keeps them to itself
+    must not stop the others from having them. Endpoints that are set aside for reading get them as well.
+    """
+    question = offering(raw)
+
     def enough(answers: Sequence[Answer[Said]]) -> bool:
         accepted = [answer for answer in answers if answer.value.word is Word.ACCEPTED]
         return len(providers_of(accepted)) >= nodes.config.quorum
 
-    return Offer(tuple(await nodes.ask(question, enough=enough)))
+    return Offer(tuple(await nodes.ask(question, enough=enough, everybody=True)))
+
+
+def refused(entry: OutboxEntry, reasons: str) -> Refused:
+    """The error for bytes that nobody took, and nobody will."""
+    return Refused(
+        "transaction-refused",
+        f"no endpoint took transaction {entry.tx}: {reasons}",
+        next_step="mend the cause, then decide again: a new run signs a new transaction",
+        data={"tx": entry.tx, "valid_until_block": entry.valid_until_block},
+    )
+
+
+def undecided(entry: OutboxEntry, said: Offer) -> OutcomeUnknown:
+    """The error for bytes that somebody may have taken."""
+    return OutcomeUnknown(
+        "not-acknowledged",
+        f"no endpoint said that it took transaction {entry.tx}: {said.reasons}",
+        next_step="its bytes are kept; sending again under the same key offers the same transaction",
+        data={"tx": entry.tx, "valid_until_block": entry.valid_until_block},
+    )

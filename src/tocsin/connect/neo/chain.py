@@ -25,7 +25,9 @@ class NeoChain:
     Nothing is asked of the network on entering: `tocsin pause` must not wait for endpoints that it does not need.
     """
 
-    def __init__(self, config: NetworkConfig, outbox: Outbox, clock: Clock | None = None) -> None:
+    def __init__(
+        self, config: NetworkConfig, outbox: Outbox, clock: Clock | None = None, *, keys: KeyRing | None = None
+    ) -> None:
         limits = httpx2.Limits(max_connections=CONNECTIONS_MAX, max_keepalive_connections=CONNECTIONS_MAX)
         # Half the time for connecting, so that a request which never got that far is told from one without an answer.
         connect_s = config.times.request_s / 2
@@ -35,9 +37,14 @@ class NeoChain:
         self._watch = Watch(self._nodes)
         self.config = config
         self.reader = NeoReader(self._nodes)
-        self.sender = NeoSender(self._nodes, KeyRing(config.keys), outbox, clock or SystemClock())
-        self.feed = NeoFeed(self._nodes)
+        self._clock = clock or SystemClock()
+        self.sender = NeoSender(self._nodes, keys or KeyRing(config.keys), outbox, self._clock)
+        self.feed = NeoFeed(self._nodes, self._watch)
         self.presigner = NeoPresigner(self._nodes, self.sender)
+
+    def sender_over(self, outbox: Outbox) -> NeoSender:
+        """A sender without keys for what stands in another outbox: it can wait for that and offer it again."""
+        return NeoSender(self._nodes, KeyRing(()), outbox, self._clock)
 
     async def survey(self) -> tuple[EndpointStatus, ...]:
         """How each endpoint stands now: its newest block, or what is wrong with it. Never raises for an endpoint.

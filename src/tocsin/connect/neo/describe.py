@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from tocsin.connect.neo.disassembly import ALL_FLAGS, PlainCall, Use, calls_in
 from tocsin.connect.neo.exchange import PartlySigned
-from tocsin.connect.neo.payload import Payload, PayloadSigner, Scope
+from tocsin.connect.neo.payload import PayloadSigner, Scope
 from tocsin.connect.ports import ChainReader, Manifest, ManifestMethod, ParameterType, StackValue
 from tocsin.domain.amounts import Gas
 from tocsin.domain.canonical import Json
@@ -63,6 +63,11 @@ class SignerWords:
     scope: str
     needed: int | None
     members: tuple[tuple[str, str | None, bool], ...]
+
+    @property
+    def address(self) -> str:
+        """The account as wallets show it."""
+        return address_of(self.account)
 
     @property
     def missing(self) -> int | None:
@@ -275,9 +280,10 @@ def condition_words(condition: Mapping[str, Json]) -> str:
             return "always" if truth else "never"
         case {"type": "Not", "expression": Mapping() as inner}:
             return f"not ({condition_words(inner)})"
-        case {"type": ("And" | "Or") as kind, "expressions": [*parts]}:
-            joined = [condition_words(part) for part in parts if isinstance(part, Mapping)]
-            return f"({f' {kind.lower()} '.join(joined)})"
+        case {"type": "And", "expressions": [*parts]}:
+            return f"({' and '.join(condition_words(part) for part in parts if isinstance(part, Mapping))})"
+        case {"type": "Or", "expressions": [*parts]}:
+            return f"({' or '.join(condition_words(part) for part in parts if isinstance(part, Mapping))})"
         case {"type": "ScriptHash", "hash": hash_}:
             return f"the contract is {hash_}"
         case {"type": "Group", "group": group}:
@@ -310,11 +316,6 @@ def _scope_warnings(signer: PayloadSigner, called: Sequence[ScriptHash], names: 
     return warnings
 
 
-def payer(payload: Payload) -> ScriptHash:
-    """The account that pays the fees: the first signer."""
-    return payload.signers[0].account
-
-
 def _call_json(call: CallWords) -> dict[str, Json]:
     return {
         "contract": call.contract,
@@ -330,7 +331,7 @@ def _call_json(call: CallWords) -> dict[str, Json]:
 def _signer_json(signer: SignerWords) -> dict[str, Json]:
     return {
         "account": signer.account,
-        "address": address_of(signer.account),
+        "address": signer.address,
         "name": signer.name,
         "scope": signer.scope,
         "needed": signer.needed,

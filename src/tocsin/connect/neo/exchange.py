@@ -174,7 +174,7 @@ class PartlySigned:
 
     def as_json(self) -> dict[str, Json]:
         """The file's content, as neo-go writes it."""
-        items = {account: _item_json(each) for account, each in self._each()}
+        items: dict[str, Json] = {account: _item_json(each) for account, each in self._each()}
         return {
             "type": _TYPE,
             "network": self.magic,

@@ -56,7 +56,6 @@ def private_key_of(nep2: str, password: str, n: int, r: int, p: int) -> bytes:
     import unicodedata
 
     from base58 import b58decode_check
-    from Crypto.Cipher import AES
 
     decoded = b58decode_check(nep2)
     if len(decoded) != _NEP2_BYTES or decoded[:3] != _NEP2_PREFIX:
@@ -65,6 +64,8 @@ def private_key_of(nep2: str, password: str, n: int, r: int, p: int) -> bytes:
     phrase = unicodedata.normalize("NFC", password).encode()
     # OpenSSL's own bound on memory is below what NEP-2's parameters need in newer versions; the wallet's are checked.
     derived = hashlib.scrypt(phrase, salt=checksum, n=n, r=r, p=p, maxmem=256 * n * r + (1 << 20), dklen=64)
+    from Crypto.Cipher import AES  # after scrypt, during which others may have the interpreter to themselves
+
     blocks = AES.new(derived[32:], AES.MODE_ECB).decrypt(encrypted)
     private_key = bytes(a ^ b for a, b in zip(blocks, derived[:32], strict=True))
     address = address_of(account_of_key(public_key_of(private_key)))

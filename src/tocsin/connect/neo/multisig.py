@@ -1,3 +1,5 @@
+# pyright: reportUnknownVariableType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
+# pyright: reportAbstractUsage=false
 """Verification scripts: who must sign for an account, and the invocation script that carries the signatures. Pure.
 
 Two kinds are known: one key, and m of n keys. Both are recognised only in the exact form that the protocol's own tools
@@ -23,7 +25,7 @@ _PUSH_SIGNATURE = bytes([0x0C, _SIGNATURE_BYTES])
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """Who must sign for an account: `needed` of `public_keys` (compressed), in the order in which the script has them."""
+    """Who must sign for an account: `needed` of `public_keys` (compressed), which stand in the order of the script."""
 
     needed: int
     public_keys: tuple[bytes, ...]
@@ -97,7 +99,7 @@ def verification_of(script: bytes) -> Verification:
         keys = tuple(script[at + 2 : at + 2 + _KEY_BYTES] for at in _key_places(script))
         needed = _pushed(script)
         # Written anew it must be the same bytes, in the same order of keys; then nothing else hides in it.
-        possible = needed is not None and 1 <= needed <= len(keys) <= KEYS_MAX
+        possible = 1 <= needed <= len(keys) <= KEYS_MAX
         if possible and _multisig_script(needed, keys) == script and all(map(is_public_key, keys)):
             return Verification(needed, keys, script)
     raise Refused(
@@ -140,7 +142,8 @@ def _push(number: int) -> bytes:
     return b"\x01" + number.to_bytes(2, "little")
 
 
-def _pushed(script: bytes) -> int | None:
+def _pushed(script: bytes) -> int:
+    """The number that the script pushes first; 0 where it pushes none."""
     match script[0]:
         case small if 0x11 <= small <= 0x20:
             return small - 0x10
@@ -149,7 +152,7 @@ def _pushed(script: bytes) -> int | None:
         case 0x01:
             return int.from_bytes(script[1:3], "little")
         case _:
-            return None
+            return 0
 
 
 def _key_places(script: bytes) -> list[int]:

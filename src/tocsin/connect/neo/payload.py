@@ -1,8 +1,8 @@
 """An unsigned transaction, read from the bytes that are signed, and written for a proposal. Pure.
 
-What a person signs are these bytes and nothing else, so they are read strictly: every number in its shortest form, every
-bound of the protocol kept, nothing left over, nothing skipped. What can't be read completely can't be shown, and is
-refused. What the script does is read in `disassembly`.
+What a person signs are these bytes and nothing else, so they are read strictly: every number in its shortest form,
+every bound of the protocol kept, nothing left over, nothing skipped. What can't be read completely can't be shown, and
+is refused. What the script does is read in `disassembly`.
 """
 
 import hashlib

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from tocsin.connect.neo import mamba
 from tocsin.connect.neo.broadcast import Word, offer
 from tocsin.connect.neo.nodes import Answer, Nodes, answers_in, unavailable
+from tocsin.connect.neo.preparing import SealTerms
 from tocsin.connect.neo.quorum import agreed_height
 from tocsin.connect.neo.script import scope_of, script_for
-from tocsin.connect.neo.sender import NeoSender, SealTerms
+from tocsin.connect.neo.sender import NeoSender
 from tocsin.connect.ports import Horizon, Invocation, Offered, OutboxEntry, Unsealed
 from tocsin.domain.errors import Refused
 

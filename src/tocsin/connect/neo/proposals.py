@@ -2,7 +2,8 @@
 
 A proposal lives longer than a transaction that is sent at once, since people have to sign it; so it is tried again
 before it is sent. What is sent stands in the outbox first, under the transaction's hash: whoever sends it again, with
-whichever signatures, offers the bytes that stand there. Reading and writing the file is `exchange`'s, words `describe`'s.
+whichever signatures, offers the bytes that stand there. Reading and writing the file is `exchange`'s, the words are
+`describe`'s.
 """
 
 import asyncio
@@ -16,18 +17,18 @@ from datetime import datetime, timedelta
 import httpx2
 
 from tocsin.connect.neo.broadcast import offer
-from tocsin.connect.neo.describe import GAS_CONTRACT, payer
+from tocsin.connect.neo.describe import GAS_CONTRACT
 from tocsin.connect.neo.disassembly import PlainCall, Use, calls_in
 from tocsin.connect.neo.exchange import PartlySigned
 from tocsin.connect.neo.multisig import Verification
 from tocsin.connect.neo.network import NetworkConfig
-from tocsin.connect.neo.nodes import Answer, Node, Nodes, answers_in, height_in, unavailable
+from tocsin.connect.neo.node import Node
+from tocsin.connect.neo.nodes import Answer, Nodes, answers_in, height_in, unavailable
 from tocsin.connect.neo.payload import write_payload
 from tocsin.connect.neo.quorum import agreed_height, agreement, providers_of
 from tocsin.connect.neo.reader import NeoReader
 from tocsin.connect.neo.rpc import RpcRejected, read
 from tocsin.connect.neo.script import scope_of, script_for
-from tocsin.connect.neo.sender import Rehearsal
 from tocsin.connect.neo.values import as_json, execution_of
 from tocsin.connect.neo.waiter import Waiter, sighting_at
 from tocsin.connect.neo.wire import INVOCATION, NETWORK_FEE
@@ -51,6 +52,15 @@ REHEARSALS_MAX = 5
 """How often answers that differ because a block came in between are asked for again."""
 PURPOSE = "multi-signature"
 """What the outbox says of these transactions: no key of ours decides what they are for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """What a transaction would do and cost now, on the state of block `height`; the fee in units of 10⁻⁸ GAS."""
+
+    height: int
+    execution: Execution
+    network_fee: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,9 +158,10 @@ class Proposals:
                 ]
             )
             height = height_in(node, count)
-            for result in (invoked, fee):
-                if isinstance(result, RpcRejected):
-                    raise result
+            if isinstance(invoked, RpcRejected):
+                raise invoked
+            if isinstance(fee, RpcRejected):
+                raise fee
             execution = execution_of(read(INVOCATION, invoked))
             return Rehearsal(height, execution, read(NETWORK_FEE, fee).networkfee)
 
@@ -305,7 +316,11 @@ async def open_proposals(config: NetworkConfig, clock: Clock) -> AsyncGenerator[
     connect_s = config.times.request_s / 2
     timeout = httpx2.Timeout(config.times.request_s, connect=connect_s, pool=connect_s)
     async with httpx2.AsyncClient(timeout=timeout, follow_redirects=False) as http:
-        yield Proposals(Nodes(config, http), clock)
+        nodes = Nodes(config, http)
+        try:
+            yield Proposals(nodes, clock)
+        finally:
+            await nodes.close()
 
 
 type _Compared = tuple[bool, str | None, tuple[StackValue, ...]]

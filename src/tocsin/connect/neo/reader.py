@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tocsin.connect.neo.node import Node
 from tocsin.connect.neo.nodes import Answer, Nodes, Reply, Silence, answers_in, height_in, unavailable
-from tocsin.connect.neo.quorum import Agreement, agreement
+from tocsin.connect.neo.quorum import Agreement, agreed_height, agreement, providers_of
 from tocsin.connect.neo.rpc import RpcRejected, TransportFailed, read
 from tocsin.connect.neo.script import script_for, signers_json
 from tocsin.connect.neo.values import as_json, execution_of, manifest_of
@@ -42,15 +42,16 @@ class NeoReader:
         self._quorum = nodes.config.quorum
 
     async def height(self) -> int:
-        """The index of the newest block that any endpoint has.
+        """The highest block that a quorum of providers has; where fewer answer, one that all of those have.
 
         Raises:
             Unavailable: no endpoint answered.
         """
-        replies = await self._nodes.heights()
-        if not (answers := answers_in(replies)):
+        replies = await self._nodes.heights(enough=lambda answers: len(providers_of(answers)) >= self._quorum)
+        height = agreed_height(answers_in(replies), self._quorum)
+        if height is None:
             raise unavailable("the height", replies)
-        return max(answer.value for answer in answers)
+        return height
 
     async def manifest(self, contract: ScriptHash) -> Manifest:
         """The contract's manifest.

@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from tocsin.connect.neo.mamba import Sealed, Unsigned
+from tocsin.connect.neo.mamba import Attribute, Sealed, Unsigned
 from tocsin.connect.neo.script import scope_of, script_for
 from tocsin.connect.neo.wallets import Key
 from tocsin.connect.ports import Invocation, Signer
@@ -31,6 +31,7 @@ class Draft:
     signer: Signer
     key: Key
     nonce: int = field(default_factory=_nonce)
+    attributes: tuple[Attribute, ...] = ()
 
     @classmethod
     def of(cls, calls: Sequence[Invocation], key: Key) -> "Draft":
@@ -58,4 +59,14 @@ class Draft:
             system_fee=fees.system,
             network_fee=fees.network,
             valid_until_block=valid_until_block,
+            attributes=self.attributes,
         )
+
+
+_NETWORK_FEE = slice(13, 21)
+"""Where the network fee stands in a serialised transaction: after version, nonce and system fee, little-endian."""
+
+
+def network_fee_of(raw: bytes) -> int:
+    """The network fee of a serialised transaction, in units of 10⁻⁸ GAS."""
+    return int.from_bytes(raw[_NETWORK_FEE], "little")

@@ -11,13 +11,15 @@ from dataclasses import dataclass
 
 from tocsin.connect.neo.broadcast import offer
 from tocsin.connect.neo.node import Node
-from tocsin.connect.neo.nodes import Answer, Nodes, Reply, Silence, answers_in, height_in
+from tocsin.connect.neo.nodes import Answer, Nodes, Question, Reply, Silence, answers_in, height_in
 from tocsin.connect.neo.quorum import agreed_height, agreement, providers_of, supporters
-from tocsin.connect.neo.rpc import RpcRejected, TransportFailed, read
+from tocsin.connect.neo.rivals import is_cancellation, rival_of
+from tocsin.connect.neo.rpc import Call, RpcRejected, TransportFailed, read
 from tocsin.connect.neo.values import execution_of
 from tocsin.connect.neo.wire import APPLICATION_LOG, COUNT
 from tocsin.connect.ports import Execution, Included, Outbox, OutboxEntry, OutboxStatus, Sent
 from tocsin.domain.actions import QuorumResult
+from tocsin.domain.canonical import Json
 from tocsin.domain.errors import Failed, OutcomeUnknown, Refused, Unavailable
 from tocsin.domain.hashes import TxHash
 
@@ -40,6 +42,8 @@ class Sighting:
 
     height: int
     inclusion: Inclusion | None
+    rival: Inclusion | None = None
+    """The transaction that excludes this one, if a block there holds that."""
 
 
 @dataclass(slots=True)
@@ -71,18 +75,28 @@ class Waiter:
         vigil = _Vigil(started=loop.time(), heard=loop.time())
         entry = await self._outbox.get(sent.key)
         while True:
-            replies = await self._nodes.ask(lambda node: sighting_at(node, sent.tx), enough=self._enough)
+            # Read anew each time: somebody may cancel what is waited for.
+            rival = await rival_of(self._outbox, sent.key)
+            replies = await self._nodes.ask(_sighting_of(sent, rival), enough=self._enough)
             sightings = answers_in(replies)
             if (included := self._included(sent, sightings)) is not None:
                 await self._settle(sent.key, OutboxStatus.INCLUDED, included.height)
                 return included
+            if rival is not None and (height := self._excluded_at(sightings)) is not None:
+                await self._settle(sent.key, OutboxStatus.CANCELLED, height)
+                raise _excluded(sent, rival, height)
             if self._expired(sent, sightings):
                 await self._settle(sent.key, OutboxStatus.EXPIRED, None)
                 raise self._never(sent)
             self._give_up_in_time(vigil, sent, replies, loop.time())
             if entry is not None:
-                await self._offer_again(vigil, entry, sightings)
+                await self._offer_again(vigil, _wanted(entry, rival), sightings)
             await asyncio.sleep(await self._poll_s())
+
+    async def look(self, sent: Sent) -> Included | None:
+        """Whether a quorum has the transaction in a block at this moment. Settles nothing."""
+        replies = await self._nodes.ask(_sighting_of(sent, None), enough=self._enough)
+        return self._included(sent, answers_in(replies))
 
     def _enough(self, sightings: Sequence[Answer[Sighting]]) -> bool:
         return len(providers_of(sightings)) >= self._quorum
@@ -94,9 +108,14 @@ class Waiter:
         quorum = self._result(len(agreed.providers))
         return Included(sent.tx, agreed.value.height, agreed.value.execution, quorum)
 
+    def _excluded_at(self, sightings: Sequence[Answer[Sighting]]) -> int | None:
+        """The block that holds the rival on the word of a quorum."""
+        agreed = agreement(sightings, self._quorum, lambda sighting: sighting.rival)
+        return None if agreed is None or agreed.value is None else agreed.value.height
+
     def _expired(self, sent: Sent, sightings: Sequence[Answer[Sighting]]) -> bool:
         """Whether no block can hold it any more: a quorum is past the last block that may, and nobody has it."""
-        if any(sighting.value.inclusion is not None for sighting in sightings):
+        if any(each.value.inclusion is not None or each.value.rival is not None for each in sightings):
             return False
         past = [sighting for sighting in sightings if sighting.value.height >= sent.valid_until_block]
         return len(providers_of(past)) >= self._quorum
@@ -105,7 +124,7 @@ class Waiter:
         sightings = answers_in(replies)
         if sightings:
             vigil.heard = now
-        seen = any(sighting.value.inclusion is not None for sighting in sightings)
+        seen = any(each.value.inclusion is not None or each.value.rival is not None for each in sightings)
         past = any(sighting.value.height >= sent.valid_until_block for sighting in sightings)
         # Somebody has an outcome but no quorum confirms it: either it soon will, or nodes are gone or lying.
         if not (past or (seen and not self._enough(sightings))):
@@ -174,31 +193,71 @@ class Waiter:
         )
 
 
-async def sighting_at(node: Node, tx: TxHash) -> Sighting:
+async def sighting_at(node: Node, tx: TxHash, rival: TxHash | None = None) -> Sighting:
     """One endpoint's view of a transaction. The height is asked first, so "not in a block" holds at that height.
 
     Raises:
         RpcFailure: the endpoint gave no answer.
     """
-    count, log, height = await node.rpc.batch(
-        [("getblockcount", ()), ("getapplicationlog", (tx,)), ("gettransactionheight", (tx,))]
-    )
+    calls = [call for each in (tx, rival) if each is not None for call in _inclusion_calls(each)]
+    count, *results = await node.rpc.batch([("getblockcount", ()), *calls])
     newest = height_in(node, count)
+    inclusion = _inclusion(tx, *results[:2])
+    return Sighting(newest, inclusion, None if rival is None else _inclusion(rival, *results[2:]))
+
+
+def _sighting_of(sent: Sent, rival: OutboxEntry | None) -> Question[Sighting]:
+    return lambda node: sighting_at(node, sent.tx, None if rival is None else rival.tx)
+
+
+def _inclusion_calls(tx: TxHash) -> tuple[Call, Call]:
+    return ("getapplicationlog", (tx,)), ("gettransactionheight", (tx,))
+
+
+def _inclusion(tx: TxHash, log: Json | RpcRejected, height: Json | RpcRejected) -> Inclusion | None:
     for result in (log, height):
         if isinstance(result, RpcRejected) and result.code not in _NOT_ON_CHAIN:
             raise result
     if isinstance(log, RpcRejected) or isinstance(height, RpcRejected):
-        return Sighting(newest, None)
+        return None
     execution = read(APPLICATION_LOG, log).executions[0]
     if execution.trigger != "Application":
         raise TransportFailed(f"the application log of {tx} is none of a transaction", delivered=True)
-    return Sighting(newest, Inclusion(read(COUNT, height), execution_of(execution, container=tx)))
+    return Inclusion(read(COUNT, height), execution_of(execution, container=tx))
+
+
+def _wanted(entry: OutboxEntry, rival: OutboxEntry | None) -> OutboxEntry:
+    """Which bytes to offer again: those of a cancellation, once there is one, never what it cancels."""
+    return entry if rival is None or is_cancellation(entry.key) else rival
+
+
+def _excluded(sent: Sent, rival: OutboxEntry, height: int) -> Failed:
+    if is_cancellation(sent.key):
+        return cancel_lost(sent.tx, rival.tx, height)
+    return Failed(
+        "cancelled",
+        f"transaction {sent.tx} was cancelled: transaction {rival.tx}, which excludes it, is in block {height}",
+        next_step="nothing of it happened; decide anew if it is still wanted",
+        data={"tx": sent.tx, "cancelled_by": rival.tx, "height": height},
+    )
+
+
+def cancel_lost(cancellation: TxHash, tx: TxHash, height: int) -> Failed:
+    """The error for a cancellation that came too late."""
+    return Failed(
+        "cancel-lost",
+        f"the cancellation {cancellation} came too late: transaction {tx} is in block {height}",
+        next_step="it took its course; look at what it did",
+        data={"tx": cancellation, "not_cancelled": tx, "height": height},
+    )
 
 
 def _show(reply: Reply[Sighting]) -> str:
     if isinstance(reply, Silence):
         return str(reply)
     sighting = reply.value
+    if sighting.rival is not None:
+        return f"{reply.endpoint.name}: excluded in block {sighting.rival.height}"
     if sighting.inclusion is None:
         return f"{reply.endpoint.name}: not up to block {sighting.height}"
     state = "HALT" if sighting.inclusion.execution.halted else "FAULT"

@@ -4,6 +4,7 @@ One connection from opening to loss. Opening it again, and where else to turn, i
 """
 
 import asyncio
+import contextlib
 import itertools
 import json
 from collections.abc import Callable, Mapping
@@ -36,6 +37,7 @@ class RpcSocket:
         self._ids = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[object]] = {}
         self._lost: str | None = None
+        self._ended = asyncio.Event()
         self.heard_at = asyncio.get_running_loop().time()
         """When the last message came, in the event loop's seconds."""
         self._receiving = asyncio.create_task(self._receive())
@@ -104,6 +106,12 @@ class RpcSocket:
         finally:
             self._waiting.pop(number, None)
 
+    async def wait_lost(self, wait_s: float) -> None:
+        """Waits until the connection is lost, or for `wait_s` seconds."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                await self._ended.wait()
+
     async def close(self) -> None:
         """Closes the connection, and waits a bounded time for the peer."""
         self._receiving.cancel()
@@ -132,6 +140,7 @@ class RpcSocket:
             why = "the WebSocket told something that is no JSON"
         finally:
             self._lost = why
+            self._ended.set()
             for reply in self._waiting.values():
                 if not reply.done():
                     reply.set_exception(TransportFailed(why, delivered=True))

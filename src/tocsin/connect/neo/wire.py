@@ -76,6 +76,48 @@ class BlockTransactionAnswer(Answer):
     signers: tuple[TransactionSigner, ...] = Field(min_length=1)
 
 
+class PendingSigner(TransactionSigner):
+    """A signer with all that is signed of it; see `content`."""
+
+    scopes: str
+    allowedcontracts: tuple[Hash160, ...] = ()
+    allowedgroups: tuple[str, ...] = ()
+    rules: tuple[JsonValue, ...] = ()
+
+
+class PendingWitness(Answer):
+    invocation: str = ""
+    verification: str = ""
+
+
+class PendingTransaction(Answer):
+    """A transaction in a pool, with all that is signed of it."""
+
+    hash: Hash256
+    size: int = Field(gt=0, le=2**31)
+    version: int = 0
+    nonce: int
+    sysfee: int = Field(ge=0)
+    netfee: int = Field(ge=0)
+    validuntilblock: Index
+    attributes: tuple[dict[str, JsonValue], ...] = ()
+    signers: tuple[PendingSigner, ...] = Field(min_length=1)
+    script: str
+    witnesses: tuple[PendingWitness, ...] = ()
+
+
+class MempoolNews(Answer):
+    type: str
+    transaction: JsonValue
+
+
+class MempoolEvent(Answer):
+    """A WebSocket notification of what entered or left a pool."""
+
+    method: Literal["mempool_event"]
+    params: tuple[MempoolNews]
+
+
 class BlockAnswer(Answer):
     """A verbose block."""
 
@@ -150,4 +192,8 @@ VERSION = TypeAdapter(Version)
 NETWORK_FEE = TypeAdapter(NetworkFee)
 CONTRACT_STATE = TypeAdapter(ContractState)
 SENDING = TypeAdapter(Sending)
+SUBSCRIPTION = TypeAdapter[str](str)
 HEADER_EVENT = TypeAdapter(HeaderEvent)
+MEMPOOL_EVENT = TypeAdapter(MempoolEvent)
+PENDING = TypeAdapter(PendingTransaction)
+POOL = TypeAdapter(list[Hash256])
