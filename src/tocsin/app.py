@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from tocsin.connect.neo.chain import NeoChain
     from tocsin.detect.follower import Follower
     from tocsin.detect.outflow import OutflowRule
+    from tocsin.reflexes import Reflex
     from tocsin.respond.adoption import Adoption
     from tocsin.respond.conductor import Conductor
 
@@ -131,21 +132,24 @@ def outflow_rules(settings: Settings) -> Sequence["OutflowRule"]:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """Everything that responds: follower, workflows, deadlines, and what break glass did meanwhile."""
+    """Everything that responds: follower, workflows, deadlines, the reflex, and what break glass did meanwhile."""
 
     desk: Desk
     chain: "NeoChain"
     conductor: "Conductor"
     follower: "Follower"
     adoption: "Adoption"
+    reflex: "Reflex"
 
     async def run(self) -> None:
         """Follows the chain and carries incidents on, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.conductor.watch(), name="watch the event log")
             tasks.create_task(self.conductor.keep_deadlines(), name="keep deadlines")
+            tasks.create_task(self.chain.watch(), name="watch the endpoints")
             tasks.create_task(self.follower.follow(), name="follow the chain")
             tasks.create_task(self.adoption.watch(), name="adopt what break glass did")
+            tasks.create_task(self.reflex.run(), name="watch the pool")
 
 
 @asynccontextmanager
@@ -172,10 +176,12 @@ async def open_service(
     from tocsin.connect.outbox_file import standing_outboxes
     from tocsin.detect.follower import Follower
     from tocsin.detect.outflow import OutflowWatch
+    from tocsin.reflexes import Reflex
     from tocsin.respond.adoption import Adoption
     from tocsin.respond.conductor import Conductor
     from tocsin.respond.dbos_engine import open_engine
     from tocsin.respond.runner import Rules, Runner
+    from tocsin.respond.shots import Shots
 
     rules = outflow_rules(settings)
     async with (
@@ -197,14 +203,27 @@ async def open_service(
         appended.listener = conductor.nudge
         # On this event loop and in its thread: what the engine takes over runs where it was launched, as clients do.
         DBOS.launch()
-        follower = Follower(chain.feed, desk.store.cursor, OutflowWatch(rules, chain.reader), desk.incidents.detected)
+        watch = OutflowWatch(rules, chain.reader)
+        follower = Follower(chain.feed, desk.store.cursor, watch, desk.incidents.detected)
+        reflex = Reflex(
+            settings=settings,
+            chain=chain,
+            incidents=desk.incidents,
+            principals=desk.principals,
+            armings=desk.store.armings,
+            shots=Shots(desk.incidents, runner.catalogue, settings.variables),
+            watch=watch,
+            rules=rules,
+            pause=pause_action(settings, chain.reader, chain.sender),
+            clock=desk.clock,
+        )
         adoption = Adoption(
             desk.incidents,
             settings.break_glass.emergency,
             lambda: standing_outboxes(settings.state),
             chain.sender_over,
         )
-        yield Service(desk, chain, conductor, follower, adoption)
+        yield Service(desk, chain, conductor, follower, adoption, reflex)
 
 
 def _outflow_rule(settings: Settings, rule: RuleSettings) -> "OutflowRule":

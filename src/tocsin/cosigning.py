@@ -13,17 +13,19 @@ import os
 import secrets
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tocsin.actions.calls import CallSpec, match_manifest
-from tocsin.connect.neo.describe import Names
+from tocsin.connect.neo.describe import Description, Names, describe
 from tocsin.connect.neo.exchange import FILE_BYTES_MAX, PartlySigned, read_exchange
 from tocsin.connect.neo.multisig import Verification, multisig_of, verification_of
 from tocsin.connect.neo.wallets import Key, open_key
 from tocsin.connect.ports import ChainReader
 from tocsin.domain.clock import Clock, SystemClock
-from tocsin.domain.errors import ConfigurationInvalid, Refused
+from tocsin.domain.errors import ConfigurationInvalid, Refused, Unavailable
 from tocsin.domain.hashes import script_hash
 from tocsin.platform import NATIVE_CONTRACTS, contract_named, key_source, network_config
 from tocsin.settings import AccountSettings, Settings
@@ -73,7 +75,11 @@ def account_of_keys(m: int, public_keys: Sequence[str]) -> Verification:
     try:
         keys = [bytes.fromhex(key) for key in public_keys]
     except ValueError as error:
-        raise ConfigurationInvalid("no-public-key", f"a public key is not hexadecimal: {error}") from error
+        raise ConfigurationInvalid(
+            "no-public-key",
+            f"a public key is not hexadecimal: {error}",
+            next_step="copy the compressed key again: 66 hexadecimal digits",
+        ) from error
     return multisig_of(m, keys)
 
 
@@ -118,7 +124,7 @@ async def key_for_purpose(settings: Settings, purpose: str, partly: PartlySigned
     if purpose not in wanted:
         raise Refused(
             "key-of-another-purpose",
-            f"the {purpose} key signs for that only, and this transaction needs a key for {' or '.join(sorted(wanted))}",
+            f"the {purpose} key signs for that only, and this transaction needs one for {' or '.join(sorted(wanted))}",
             next_step="sign as a member: --as PERSON, or with the key for that purpose",
         )
     found = next((wallet for name, wallet in settings.keys.items() if name == purpose), None)
@@ -161,6 +167,37 @@ async def key_of_person(settings: Settings, person: str, partly: PartlySigned) -
             next_step=f"mend people.{person}: public_key and key.wallet must belong together",
         )
     return key
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A transaction in words, and how it stands on the chain now, as far as the chain could be asked.
+
+    `expires` is about when the last block comes that may hold it; `expired` the refusal, where that block is past.
+    """
+
+    description: Description
+    expires: datetime | None = None
+    expired: Refused | None = None
+
+
+async def standing_of(settings: Settings, partly: PartlySigned, proposals: "Proposals") -> Standing:
+    """The transaction in words, with what a try now comes to among its warnings. Never raises for the network."""
+    names, fees = names_of(settings), network_config(settings).fees
+    expires, expired, tried = None, None, list[str]()
+    try:
+        expires = (await proposals.expiry(partly.payload.valid_until_block)).at
+        await proposals.rehearse(partly)
+    except Refused as refused:
+        expired = refused if expires is None else None
+        tried.append(f"{'EXPIRED' if expired else 'tried now'}: {refused.message}")
+    except Unavailable as unavailable:
+        if expires is None:
+            # Nobody answers, so that it would only take time to ask for each manifest too.
+            return Standing(await describe(partly, names, None, fees))
+        tried.append(f"it could not be tried now: {unavailable.message}")
+    description = await describe(partly, names, proposals.reader, fees)
+    return Standing(replace(description, warnings=(*tried, *description.warnings)), expires, expired)
 
 
 def load(settings: Settings, files: Sequence[Path]) -> PartlySigned:
@@ -222,7 +259,15 @@ def _content(file: Path) -> bytes:
         with file.open("rb") as opened:
             content = opened.read(FILE_BYTES_MAX + 1)
     except OSError as error:
-        raise ConfigurationInvalid("file-unreadable", f"{file} can't be read: {error.strerror}") from error
+        raise ConfigurationInvalid(
+            "file-unreadable",
+            f"{file} can't be read: {error.strerror}",
+            next_step="name the file that `tocsin tx propose` or `neo-go … --out` wrote",
+        ) from error
     if len(content) > FILE_BYTES_MAX:
-        raise Refused("not-a-transaction-file", f"{file} has more than {FILE_BYTES_MAX} bytes")
+        raise Refused(
+            "not-a-transaction-file",
+            f"{file} has more than {FILE_BYTES_MAX} bytes",
+            next_step="name the file that `tocsin tx propose` or `neo-go … --out` wrote",
+        )
     return content

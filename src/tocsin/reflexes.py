@@ -6,6 +6,7 @@ Part of what `app` does. The plan that people arm is made of the configuration a
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -19,15 +20,24 @@ from tocsin.domain.bundles import PauseTarget
 from tocsin.domain.canonical import Json
 from tocsin.domain.clock import Clock
 from tocsin.domain.detections import Detection
-from tocsin.domain.errors import TocsinError, Unavailable
+from tocsin.domain.errors import Refused, TocsinError, Unavailable
 from tocsin.domain.hashes import ScriptHash, account_of, address_of
 from tocsin.domain.principals import TOCSIN
 from tocsin.incident.events import NoteAdded
 from tocsin.platform import pause_ways
-from tocsin.reflex.arming import Armament, Armings, ReflexPlan, armament
+from tocsin.reflex.arming import (
+    ARMED_FOR_DEFAULT,
+    ARMED_FOR_MAX,
+    Armament,
+    ArmingRow,
+    Armings,
+    ReflexPlan,
+    armament,
+    arming_message,
+)
 from tocsin.reflex.sentinel import Sentinel, Shot
-from tocsin.reflex.stops import Stop, Stops
-from tocsin.respond.approvals import Principals
+from tocsin.reflex.stops import Readiness, Stop, Stops
+from tocsin.respond.approvals import Principals, SignMessage
 from tocsin.respond.incidents import Incidents
 from tocsin.respond.shots import FiredAction, Shots
 from tocsin.settings import Settings
@@ -59,6 +69,35 @@ def reflex_plan(settings: Settings) -> ReflexPlan:
     )
 
 
+async def arm(
+    settings: Settings,
+    armings: Armings,
+    principal: str,
+    sign: SignMessage,
+    now: datetime,
+    lasts: timedelta = ARMED_FOR_DEFAULT,
+) -> ReflexPlan:
+    """Records a person's signed consent to the reflex as it is configured now, for `lasts` from now.
+
+    Raises:
+        Refused: there is nothing to arm, or the time is longer than people may consent ahead.
+        ConfigurationInvalid: it is not clear how to pause what a rule watches.
+    """
+    if not timedelta() < lasts <= ARMED_FOR_MAX:
+        raise Refused(
+            "arming-too-long",
+            f"a reflex is armed for more than nothing and at most {ARMED_FOR_MAX.days} days",
+            next_step="arm it for a shorter time, and again before that is over",
+        )
+    plan = reflex_plan(settings)
+    if not plan.rules:
+        raise Refused("nothing-to-arm", "the configuration has no rule", next_step="add a [[rules]] entry")
+    expires = now + lasts
+    signature = sign(arming_message(plan.hash, expires))
+    await armings.append(ArmingRow(principal, now, plan.hash, expires, signature, ""))
+    return plan
+
+
 async def current_armament(settings: Settings, armings: Armings, principals: Principals, clock: Clock) -> Armament:
     """Whether people have armed the reflex as it is configured now."""
     return armament(reflex_plan(settings), await armings.all(), principals.has_signed, clock.now())
@@ -84,6 +123,13 @@ class Reflex:
     fallback: str = ""
     """Why only blocks are watched, empty while the pool is."""
     shots_taken: list[Shot] = field(default_factory=list[Shot])
+
+    @property
+    def ready(self) -> bool:
+        """Whether people have armed it, every stop is prepared, and a pool is being watched."""
+        listening = any(source.state == "listening" for source in self.chain.mempool.sources())
+        prepared = self.stops is not None and all(s.readiness is Readiness.READY for s in self.stops.status())
+        return listening and prepared and self._may_not_fire() is None
 
     async def run(self) -> None:
         """Prepares the stops and watches the pool, until cancelled. Without a pool to watch it says so and ends."""

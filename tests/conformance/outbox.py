@@ -49,7 +49,12 @@ class OutboxConformance:
 
     @pytest.mark.parametrize(
         ("status", "height"),
-        [(OutboxStatus.INCLUDED, 7), (OutboxStatus.EXPIRED, None), (OutboxStatus.REFUSED, None)],
+        [
+            (OutboxStatus.INCLUDED, 7),
+            (OutboxStatus.EXPIRED, None),
+            (OutboxStatus.REFUSED, None),
+            (OutboxStatus.CANCELLED, 7),
+        ],
     )
     async def test_a_settled_entry_keeps_its_bytes_and_says_what_became_of_it(
         self, outbox: Outbox, status: OutboxStatus, height: int | None
@@ -74,7 +79,7 @@ class OutboxConformance:
     async def test_settling_otherwise_is_refused_and_changes_nothing(self, outbox: Outbox) -> None:
         await outbox.put(entry("step-1"))
         await outbox.settle("step-1", OutboxStatus.INCLUDED, 7)
-        for status, height in ((OutboxStatus.EXPIRED, None), (OutboxStatus.INCLUDED, 8)):
+        for status, height in ((OutboxStatus.EXPIRED, None), (OutboxStatus.INCLUDED, 8), (OutboxStatus.CANCELLED, 7)):
             with pytest.raises(Refused):
                 await outbox.settle("step-1", status, height)
         standing = await outbox.get("step-1")

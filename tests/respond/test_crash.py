@@ -4,7 +4,6 @@ Everything is real: the chain, the store, the durable engine, the processes and 
 """
 
 import asyncio
-import os
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
@@ -23,7 +22,7 @@ from miniapp_platform.script import Call, script_hash
 from miniapp_platform.tocsin_toml import write_tocsin_toml
 from tocsin.app import Desk, open_desk
 from tocsin.connect.ports import OutboxStatus
-from tocsin.domain.actions import ActionStatus
+from tocsin.domain.actions import ActionStatus, Plan
 from tocsin.incident.events import PlanApproved, PlanProposed, RunFinished, RunSent
 from tocsin.incident.state import IncidentState, RunState
 from tocsin.settings import read_settings
@@ -87,14 +86,12 @@ class Scene:
             return [tx for block in blocks for tx in await client.transactions_of(operator, block)]
 
 
-@pytest.fixture(scope="session")
-def platform(pytestconfig: pytest.Config) -> Generator[Platform]:
-    """One platform for all crashes of a worker, started from a chain that is kept between sessions."""
+@pytest.fixture(scope="module")
+def platform() -> Generator[Platform]:
+    """One platform for all crashes of a worker. (Deploying it takes no longer here than copying a prepared one.)"""
 
     async def start() -> Platform:
-        assert pytestconfig.cache is not None
-        prepared = await Platform.prepared_in(Path(pytestconfig.cache.mkdir("prepared-chains")), BLOCK_MS)
-        return await Platform.start(PlatformOptions(prepared=prepared))
+        return await Platform.start(PlatformOptions(block_ms=BLOCK_MS))
 
     started = asyncio.run(start())
     try:
@@ -151,17 +148,21 @@ async def declared(desk: Desk) -> str:
     return incident
 
 
+async def planned(desk: Desk, incident: str) -> Plan:
+    """The plan of the pause, as soon as it waits for an approval."""
+
+    async def waiting() -> Plan | None:
+        run = the_run(await desk.incidents.state(incident))
+        return run.plan if run is not None and run.status is ActionStatus.WAITING else None
+
+    return await until(waiting)
+
+
 async def approve(desk: Desk, incident: str) -> None:
     """Alice approves the pause as soon as its plan waits for her."""
-
-    async def waiting() -> RunState | None:
-        run = the_run(await desk.incidents.state(incident))
-        return run if run is not None and run.status is ActionStatus.WAITING else None
-
-    run = await until(waiting)
-    assert run.plan is not None
-    approval = desk.principals.approve("alice", run.plan, await desk.signer("alice"), desk.clock.now())
-    await desk.incidents.record(incident, PlanApproved(run.id, approval), "alice")
+    plan = await planned(desk, incident)
+    approval = desk.principals.approve("alice", plan, await desk.signer("alice"), desk.clock.now())
+    await desk.incidents.record(incident, PlanApproved(plan.run, approval), "alice")
 
 
 def the_run(state: IncidentState) -> RunState | None:
@@ -241,28 +242,32 @@ async def test_these_are_all_the_writes_of_a_run(scene: Scene) -> None:
         await assert_paused_once(scene, desk, incident)
 
 
-async def test_a_service_killed_while_it_waits_for_the_block_verifies_the_pause_later(scene: Scene) -> None:
+@pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "stopped in good order"])
+async def test_a_service_that_ended_while_it_waited_for_the_block_verifies_the_pause_later(
+    scene: Scene, ending: signal.Signals
+) -> None:
     async def sent() -> RunState | None:
         run = the_run(await desk.incidents.state(incident))
         return run if run is not None and run.tx is not None else None
 
+    validator, follower = scene.platform.validator, scene.platform.nodes[1]
     async with scene.desk() as desk:
         incident = await declared(desk)
-        async with scene.service() as doomed:
-            validator = scene.platform.validator
-            approving = asyncio.create_task(approve(desk, incident))
-            validator.freeze()
+        async with scene.service() as waiting:
+            await planned(desk, incident)
+            validator.freeze()  # no block is made from here on
             try:
-                await approving
-                waiting = await until(sent)
-                os.kill(doomed.pid, signal.SIGKILL)
-                await doomed.wait()
-                assert waiting.status is ActionStatus.RUNNING
-                assert await scene.operator_transactions(scene.platform.nodes[1]) == []
+                await approve(desk, incident)
+                run = await until(sent)
+                waiting.send_signal(ending)
+                await lines_of(waiting)
+                await waiting.wait()
+                assert the_run(await desk.incidents.state(incident)) == run
+                assert run.status is ActionStatus.RUNNING
+                assert await scene.operator_transactions(follower) == []
             finally:
                 validator.thaw()
         async with scene.service() as service:
-            run = await ended(desk, incident)
-            assert run.tx == waiting.tx
+            assert (await ended(desk, incident)).tx == run.tx
             await stop(service)
         await assert_paused_once(scene, desk, incident)

@@ -216,6 +216,12 @@ class Chain(JsonRpc):
             raise
         return Execution.from_json(transaction, log["executions"][0])
 
+    async def block_of(self, transaction: str) -> tuple[str, ...]:
+        """All transactions of the block that holds this one, in their order. Raises RpcError when no block holds it."""
+        height = await self.call("gettransactionheight", transaction)
+        block = cast("_Block", await self.call("getblock", height, 1))
+        return tuple(each["hash"] for each in block["tx"])
+
     async def transactions_of(self, account: UInt160, block: int) -> tuple[str, ...]:
         """Hashes of the transactions in a block that an account has signed, in their order."""
         found = cast(_Block, await self.call("getblock", block, True))

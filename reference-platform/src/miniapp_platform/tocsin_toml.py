@@ -116,7 +116,7 @@ def _lines(platform: Platform, runbook: Path, mode: str) -> Sequence[str]:
     )
     responders = accounts.responders
     people = {"alice": responders.alice, "bob": responders.bob, "carol": responders.carol}
-    # A guardian's own key is a share of the admin account, and is used as that person's, never as a key of the platform.
+    # A guardian's own key is a share of the admin account: it is used as that person's, never as the platform's.
     people |= {guardian.name: guardian for guardian in accounts.guardians}
     for name, account in people.items():
         person = {"name": name.title(), "public_key": account.public_key_hex, "key": _wallet(account)}

@@ -72,6 +72,7 @@ def drill(
     /,
     *,
     sabotage: SabotageName | None = None,
+    same_block: Annotated[bool, Parameter(negative=())] = False,
     block_ms: BlockMilliseconds = 1_000,
     json: JsonFlag = False,
 ) -> int:
@@ -81,6 +82,7 @@ def drill(
     ----------
     name: Which drill.
     sabotage: Break the remedy too; the drill must then fail honestly.
+    same_block: Arm the reflex first, so that the pause stands before the theft in the theft's own block.
     json: Print the report as one JSON object.
     """
     from tocsin.cli.drill_views import StoryTeller
@@ -92,7 +94,8 @@ def drill(
     log_to_standard_error()
     with StoryTeller(err) as narrator:
         broken = Sabotage(sabotage) if sabotage else None
-        report = asyncio.run(ExploitDrill(_runbook(), narrator, block_ms=block_ms, sabotage=broken).run())
+        exploit = ExploitDrill(_runbook(), narrator, block_ms=block_ms, sabotage=broken, same_block=same_block)
+        report = asyncio.run(exploit.run())
     return _verdict(report, as_json=json)
 
 

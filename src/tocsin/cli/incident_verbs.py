@@ -48,27 +48,6 @@ type Reason = Annotated[str, Parameter(name="--reason")]
 step = App(name="step", help="Run, skip, answer, tick or report a step of the procedure.")
 
 
-def add_verbs(app: App) -> None:
-    """Adds the verbs of an incident to the command line."""
-    for verb in (
-        declare,
-        incidents,
-        incident,
-        next_,
-        ack,
-        approve,
-        note,
-        severity,
-        role,
-        status,
-        close,
-        resolve,
-        reopen,
-    ):
-        app.command(verb, name=verb.__name__.rstrip("_"))
-    app.command(step)
-
-
 def declare(
     emergency: str,
     /,

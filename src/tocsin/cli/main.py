@@ -11,12 +11,7 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError
 
 from tocsin import __version__
-from tocsin.cli.drill_verbs import demo, drill
-from tocsin.cli.incident_verbs import add_verbs
 from tocsin.cli.output import EXIT_DONE, EXIT_INTERRUPTED, exit_code, print_error, print_interrupted
-from tocsin.cli.runbook_verbs import dry_run, runbook
-from tocsin.cli.serving import init, serve
-from tocsin.cli.tx_verbs import tx
 from tocsin.domain.errors import ConfigurationInvalid, TocsinError
 
 app = App(
@@ -27,21 +22,31 @@ app = App(
     result_action="return_value",
     suppress_keyboard_interrupt=False,  # it is told below, as JSON too
 )
-app.command(init)
-app.command(serve)
-app.command(demo)
-app.command(drill)
-app.command(runbook)
-app.command(dry_run)
-app.command(tx)
-app.command("tocsin.cli.pause_verbs:pause", name="pause")  # imported when it is asked for
-add_verbs(app)
+_VERBS = {
+    "serving": ("init", "serve"),
+    "drill_verbs": ("demo", "drill"),
+    "runbook_verbs": ("runbook", "dry_run"),
+    "tx_verbs": ("tx",),
+    "pause_verbs": ("pause",),
+    "arm_verbs": ("arm", "disarm", "armed"),
+    "incident_verbs": (
+        *("declare", "incidents", "incident", "next_", "ack", "approve", "note", "severity", "role", "status"),
+        *("close", "resolve", "reopen", "step"),
+    ),
+}
+"""The commands, by the modules that have them. A module is imported when one of its commands is asked for."""
+
+for _module, _verbs in _VERBS.items():
+    for _verb in _verbs:
+        app.command(f"tocsin.cli.{_module}:{_verb}", name=_verb.rstrip("_").replace("_", "-"))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     as_json = "--json" in given
+    if not given or given[0] in app.help_flags:
+        _import_all()
     try:
         result = app(given, exit_on_error=False, print_error=False, verbose=False)
     except CycloptsError as error:
@@ -61,6 +66,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_DONE
     return result if isinstance(result, int) else EXIT_DONE
+
+
+def _import_all() -> None:
+    """What the help says of a command stands with the command."""
+    for name in list(app):
+        app[name]
 
 
 def _failed(error: TocsinError, *, as_json: bool) -> int:

@@ -7,9 +7,7 @@ import json
 import sys
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-
-from rich.console import Console
-from rich.table import Table
+from typing import TYPE_CHECKING
 
 from tocsin.domain.canonical import Json
 from tocsin.domain.errors import (
@@ -30,8 +28,27 @@ EXIT_UNKNOWN = 4
 EXIT_UNCONFIRMED = 5
 EXIT_INTERRUPTED = 130
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    out: Console
+    err: Console
+
+
+def __getattr__(name: str) -> "Console":
+    """`out` and `err`, made when one is first asked for: rich takes a tenth of a second that a pause does not have."""
+    if name not in ("out", "err"):
+        raise AttributeError(name)
+    return _console(name)
+
+
+def _console(name: str) -> "Console":
+    from rich.console import Console
+
+    made = globals().get(name)
+    if made is None:
+        made = globals()[name] = Console(stderr=name == "err", highlight=False, soft_wrap=True)
+    return made
 
 
 def print_json(document: Json) -> None:
@@ -51,6 +68,7 @@ def print_error(error: TocsinError, *, as_json: bool) -> None:
     """What happened, whether anything changed, what to do next."""
     if as_json:
         print_json({"error": error.as_json()})
+    err = _console("err")
     err.print(f"[bold red]{_HEADINGS.get(type(error), 'Failed')}:[/] ", end="")
     err.print(error.message, markup=False)
     file, line = error.data.get("file"), error.data.get("line")
@@ -65,7 +83,7 @@ def print_interrupted(*, as_json: bool) -> None:
     message = "interrupted; what was recorded until then stands"
     if as_json:
         print_json({"error": {"kind": "interrupted", "code": "interrupted", "message": message}})
-    err.print(message)
+    _console("err").print(message)
 
 
 def exit_code(error: TocsinError) -> int:
@@ -105,6 +123,9 @@ def duration(value: timedelta) -> str:
 
 def hanging(first: str, text: str) -> None:
     """Prints text whose further lines stand under its first, on a terminal. Elsewhere one line, for whoever filters."""
+    from rich.table import Table
+
+    out = _console("out")
     if not out.is_terminal:
         out.print(first + text)
         return

@@ -7,6 +7,7 @@ because the time until the transaction is accepted begins with the start of this
 import asyncio
 import getpass
 import secrets
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from tocsin.cli.options import ActingOptions
-from tocsin.cli.output import EXIT_DID_NOT_HOLD, EXIT_DONE, EXIT_UNCONFIRMED, err, out, print_json
+from tocsin.cli.output import EXIT_DID_NOT_HOLD, EXIT_DONE, EXIT_UNCONFIRMED, print_json
 from tocsin.domain.bundles import PauseTarget
 from tocsin.domain.canonical import Json
 from tocsin.domain.errors import ConfigurationInvalid
@@ -43,7 +44,8 @@ class _Wish:
     state: Path | None
 
     def tell(self, sentence: str) -> None:
-        err.print(sentence, markup=False)
+        sys.stderr.write(f"{sentence}\n")
+        sys.stderr.flush()
 
 
 def pause(
@@ -187,6 +189,8 @@ async def _make_bundle(wish: _Wish, path: Path, windows: int) -> int:
             }
         )
         return EXIT_DONE
+    from tocsin.cli.output import out
+
     for pause in bundle.pauses:
         window = f"blocks {pause.valid_from_block + 1} to {pause.valid_until_block}"
         out.print(f"  {pause.target}  {pause.tx}  {window}", markup=False)
@@ -223,6 +227,8 @@ def _next_steps(wish: _Wish, outcome: "PauseOutcome") -> tuple[str, ...]:
 
 
 def _print(outcome: "PauseOutcome", outbox: "FileOutbox", steps: tuple[str, ...]) -> None:
+    from tocsin.cli.output import out
+
     heading = {
         "paused": "[bold green]Paused[/]",
         "already-paused": "[bold green]Paused already[/]",

@@ -7,8 +7,7 @@ Every verb reads the transaction from its bytes and shows it in words first; wha
 import asyncio
 import sys
 from collections.abc import Mapping
-from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,14 +17,13 @@ from tocsin.cli.options import Options
 from tocsin.cli.output import err, out, print_json
 from tocsin.cli.tx_views import print_description
 from tocsin.domain.canonical import Json
-from tocsin.domain.errors import ConfigurationInvalid, Refused, Unavailable
+from tocsin.domain.errors import ConfigurationInvalid, Refused
 
 if TYPE_CHECKING:
-    from tocsin.connect.neo.describe import Description
     from tocsin.connect.neo.exchange import PartlySigned
     from tocsin.connect.neo.multisig import Verification
-    from tocsin.connect.neo.proposals import Proposals
     from tocsin.connect.neo.wallets import Key
+    from tocsin.cosigning import Standing
     from tocsin.settings import Settings
 
 tx = App(name="tx", help="Propose, show, sign and send a transaction that several people must sign.")
@@ -62,19 +60,21 @@ def propose(
     options = options or Options()
     settings = options.settings()
     if not 0 < valid_for <= 24 * 365:
-        raise ConfigurationInvalid("usage", f"--valid-for {valid_for:g}: give a number of hours above 0")
+        raise ConfigurationInvalid(
+            "usage", f"--valid-for {valid_for:g} is no time", next_step="give a number of hours above 0, such as 4"
+        )
     account = _account(settings, from_, m, public_key)
 
     async def main() -> None:
-        from tocsin.cosigning import call_given, open_proposals, save
+        from tocsin.cosigning import call_given, open_proposals, save, standing_of
 
         async with open_proposals(settings) as proposals:
             spec = await call_given(settings, proposals.reader, contract, method, arguments)
             partly = await proposals.draft(spec.invocation(), account, timedelta(hours=valid_for))
             file = output or Path(f"tx-{partly.payload.tx[2:12]}.json")
-            description, expires = await _described(settings, partly, proposals)
+            standing = await standing_of(settings, partly, proposals)
             save(partly, file, replace=False)
-        _tell(options, description, expires, {"file": str(file)})
+        _tell(options, standing, {"file": str(file)})
         if not options.json:
             _next(options, f"tocsin tx sign {file}", f"{file} is written.")
 
@@ -94,12 +94,12 @@ def show(file: Path, *more: Path, options: Options | None = None) -> None:
     settings = options.settings()
 
     async def main() -> None:
-        from tocsin.cosigning import load, open_proposals
+        from tocsin.cosigning import load, open_proposals, standing_of
 
         partly = load(settings, (file, *more))
         async with open_proposals(settings) as proposals:
-            description, expires = await _described(settings, partly, proposals)
-        _tell(options, description, expires, {})
+            standing = await standing_of(settings, partly, proposals)
+        _tell(options, standing, {})
 
     asyncio.run(main())
 
@@ -125,43 +125,47 @@ def sign(
     output: Another file to write, which must not be there yet (default: the first file is replaced).
     yes: Don't ask. Without it, and without a terminal, nothing is signed.
     """
+    from tocsin.cosigning import load, open_proposals, save, standing_of
+
     options = options or Options()
     settings = options.settings()
     if (key is None) == (as_ is None):
-        raise ConfigurationInvalid("usage", "say who signs: either --key NAME or --as PERSON")
+        raise ConfigurationInvalid(
+            "usage", "it is not said who signs", next_step="give either --key NAME or --as PERSON"
+        )
 
-    async def main() -> None:
-        from tocsin.cosigning import load, open_proposals, save
-
+    async def prepare() -> tuple["PartlySigned", "Key"]:
         partly = load(settings, (file, *more))
         async with open_proposals(settings) as proposals:
-            description, expires = await _described(settings, partly, proposals)
-            print_description(err if options.json else out, description, expires)
-            if expires is None:
-                # Refused where it has expired; where nobody can be asked, the words above say so.
-                await _not_expired(proposals, partly)
-        signer = await _key(settings, partly, key, as_)
-        partly.may_sign(signer.public_key)
-        if not yes:
-            _confirm(as_ or f"the {key} key")
-        signed = partly.signed(signer)
-        save(signed, output or file, replace=output is None)
-        missing = sum(each.missing for each in signed.signatures.values())
-        document: dict[str, Json] = {
-            "file": str(output or file),
-            "tx": signed.payload.tx,
-            "signed_by": signer.public_key.hex(),
-            "missing": missing,
-            "complete": signed.complete,
-        }
-        if options.json:
-            print_json(document)
-        else:
-            verb = "send" if signed.complete else "sign"
-            said = "Signed; it is complete." if signed.complete else f"Signed; {missing} more must sign."
-            _next(options, f"tocsin tx {verb} {output or file}", said)
+            standing = await standing_of(settings, partly, proposals)
+        print_description(err if options.json else out, standing.description, standing.expires)
+        if standing.expired is not None:
+            raise standing.expired
+        opened = await _key(settings, partly, key, as_)
+        partly.may_sign(opened.public_key)
+        return partly, opened
 
-    asyncio.run(main())
+    partly, signer = asyncio.run(prepare())
+    if not yes:
+        # Outside of the event loop, where Ctrl-C ends the question.
+        _confirm(as_ or f"the {key} key")
+    signed = partly.signed(signer)
+    save(signed, output or file, replace=output is None)
+    missing = sum(each.missing for each in signed.signatures.values())
+    if options.json:
+        print_json(
+            {
+                "file": str(output or file),
+                "tx": signed.payload.tx,
+                "signed_by": signer.public_key.hex(),
+                "missing": missing,
+                "complete": signed.complete,
+            }
+        )
+    else:
+        verb = "send" if signed.complete else "sign"
+        said = "Signed; it is complete." if signed.complete else f"Signed; {missing} more must sign."
+        _next(options, f"tocsin tx {verb} {output or file}", said)
 
 
 @tx.command
@@ -177,7 +181,7 @@ def send(file: Path, *more: Path, options: Options | None = None) -> None:
     settings = options.settings()
 
     async def main() -> None:
-        from tocsin.cosigning import load, open_proposals
+        from tocsin.cosigning import load, open_proposals, standing_of
         from tocsin.domain.clock import SystemClock
         from tocsin.store.store import open_store
 
@@ -186,8 +190,8 @@ def send(file: Path, *more: Path, options: Options | None = None) -> None:
         clock = SystemClock()
         async with open_proposals(settings, clock) as proposals, open_store(settings.state, clock) as store:
             if not options.json:
-                description, expires = await _described(settings, partly, proposals)
-                print_description(out, description, expires)
+                standing = await standing_of(settings, partly, proposals)
+                print_description(out, standing.description, standing.expires)
             included = await proposals.send(partly, store.outbox)
         quorum = included.quorum
         if options.json:
@@ -233,38 +237,6 @@ async def _key(settings: "Settings", partly: "PartlySigned", purpose: str | None
     return await key_of_person(settings, person, partly)
 
 
-async def _described(
-    settings: "Settings", partly: "PartlySigned", proposals: "Proposals"
-) -> tuple["Description", datetime | None]:
-    """The words, and what the chain says of the transaction now, as far as it can be asked."""
-    from tocsin.connect.neo.describe import describe
-    from tocsin.cosigning import names_of
-
-    warnings: list[str] = []
-    expires: datetime | None = None
-    reader = proposals.reader
-    try:
-        expires = (await proposals.expiry(partly.payload.valid_until_block)).at
-    except Refused as refused:
-        warnings.append(f"EXPIRED: {refused.message}")
-    except Unavailable:
-        return await describe(partly, names_of(settings), None), None
-    description = await describe(partly, names_of(settings), reader)
-    try:
-        if expires is not None:
-            await proposals.rehearse(partly)
-    except (Refused, Unavailable) as error:
-        warnings.append(f"tried now: {error.message}")
-    return replace(description, warnings=(*warnings, *description.warnings)), expires
-
-
-async def _not_expired(proposals: "Proposals", partly: "PartlySigned") -> None:
-    try:
-        await proposals.expiry(partly.payload.valid_until_block)
-    except Unavailable:
-        err.print("  whether it has expired could not be found out: no endpoint answered", markup=False)
-
-
 def _confirm(who: str) -> None:
     if not sys.stdin.isatty():
         raise Refused(
@@ -274,15 +246,19 @@ def _confirm(who: str) -> None:
         )
     err.print(f"Sign this as {who}? Type yes to sign: ", end="", markup=False)
     if sys.stdin.readline().strip().lower() not in ("yes", "y"):
-        raise Refused("not-confirmed", "it was not confirmed, so nothing is signed")
+        raise Refused(
+            "not-confirmed",
+            "it was not confirmed, so nothing is signed",
+            next_step="ask whoever proposed it if something looks wrong",
+        )
 
 
-def _tell(options: Options, description: "Description", expires: datetime | None, more: Mapping[str, Json]) -> None:
+def _tell(options: Options, standing: "Standing", more: Mapping[str, Json]) -> None:
     if options.json:
-        about = None if expires is None else expires.isoformat()
-        print_json({**more, **description.as_json(), "expires_about": about})
+        about = None if standing.expires is None else standing.expires.isoformat()
+        print_json({**more, **standing.description.as_json(), "expires_about": about})
     else:
-        print_description(out, description, expires)
+        print_description(out, standing.description, standing.expires)
 
 
 def _next(options: Options, command: str, said: str) -> None:

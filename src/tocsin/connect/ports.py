@@ -4,7 +4,7 @@ Reads raise `Unavailable`; `submit` raises `Refused` before anything was sent; `
 said no, and `OutcomeUnknown` when it has not said anything in time.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -281,6 +281,33 @@ class BlockFeed(Protocol):
 
         Raises:
             Unavailable: no endpoint has it (yet); or `block-unconfirmed`: no quorum agrees on it within its bound.
+        """
+        ...
+
+
+class BlockHistory(Protocol):
+    """Many blocks of the past, quickly: read in batches, ahead of whoever takes them."""
+
+    def blocks(self, first: int, last: int) -> AsyncGenerator[Block]:
+        """Yields the blocks from `first` to `last` in order, each on the word of one endpoint, as `BlockFeed.block`.
+
+        How far it reads ahead is bounded. Close it (`contextlib.aclosing`) when not all of them are taken.
+
+        Raises:
+            Unavailable: no endpoint gave the block after the last that was yielded; the next try may go on there.
+        """
+        ...
+
+
+class StateHistory(Protocol):
+    """Old states of the chain, where a node keeps them."""
+
+    async def test_invoke_at(self, questions: Sequence[tuple[int, Invocation]]) -> Sequence[Execution]:
+        """Runs each call by itself on the state after the block of its height; answers in the questions' order.
+
+        Raises:
+            Refused: `states-not-kept`: endpoints answered, and none of them has these states.
+            Unavailable: no endpoint answered.
         """
         ...
 

@@ -26,9 +26,14 @@ class FeeBid:
     size: int
     """In bytes."""
 
+    @property
+    def per_byte(self) -> int:
+        """In whole units of 10⁻⁸ GAS, as nodes compare it."""
+        return self.network_fee.fractions // self.size
+
     def beaten_by(self, size: int) -> Gas:
-        """The network fee with which a transaction of `size` bytes certainly comes before this one."""
-        return Gas((self.network_fee.fractions // self.size + 1 + FEE_STEP) * size)
+        """The network fee with which a transaction of `size` bytes comes before this one."""
+        return Gas((self.per_byte + 1 + FEE_STEP) * size)
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,6 +134,7 @@ _TOKEN = re.compile(
     |(?P<mark>[^\s])""",
     re.VERBOSE,
 )
+_OPENING, _CLOSING = frozenset("([{"), frozenset(")]}")
 _UPPER_BOUND = ("(", "name", ",", "text", ")")
 
 
@@ -141,34 +142,39 @@ def literals_in(source: str) -> Iterator[Literal]:
     """The texts that a condition, known to compile, gives directly to a function where that takes an amount."""
     calls: list[tuple[str, int]] = []
     before = ""
-    tokens = [(t.lastgroup, t[0], t.start()) for t in _TOKEN.finditer(source) if t.lastgroup is not None]
-    for index, (kind, token, start) in enumerate(tokens):
-        if token in {"(", "[", "{"} and kind == "mark":
-            calls.append((before if token == "(" else "", 0))
-        elif token in {")", "]", "}"} and kind == "mark" and calls:
+    found = _tokens(source)
+    for index, (kind, text, start) in enumerate(found):
+        if kind == "mark" and text in _OPENING:
+            calls.append((before if text == "(" else "", 0))
+        elif kind == "mark" and text in _CLOSING and calls:
             calls.pop()
-        elif token == "," and kind == "mark" and calls:
+        elif kind == "mark" and text == "," and calls:
             calls[-1] = (calls[-1][0], calls[-1][1] + 1)
-        elif kind == "text" and calls and tokens[index - 1][1] in {"(", ","} and tokens[index + 1][1] in {")", ","}:
+        elif kind == "text" and calls and found[index - 1][1] in {"(", ","} and found[index + 1][1] in {")", ","}:
             function, position = calls[-1]
             if any(_AMOUNTS_OF.get(function, ())[position : position + 1]):
                 line = source.count("\n", 0, start) + 1
-                yield Literal(_content(token), line, start - source.rfind("\n", 0, start))
-        before = token if kind == "name" else ""
+                yield Literal(_content(text), line, start - source.rfind("\n", 0, start))
+        before = text if kind == "name" else ""
 
 
 def thresholds_in(source: str, variables: Collection[str]) -> tuple[Threshold, ...]:
     """Where a condition asks whether a variable is above (or at) an amount that it writes down."""
-    tokens = [(t.lastgroup, t[0]) for t in _TOKEN.finditer(source) if t.lastgroup is not None]
+    tokens = _tokens(source)
     found: dict[Threshold, None] = {}
-    for index, (kind, token) in enumerate(tokens):
+    for index, (kind, name, _) in enumerate(tokens):
         arguments = tokens[index + 1 : index + 6]
-        shape = tuple(text if each == "mark" else each for each, text in arguments)
-        if kind == "name" and token in _UPPER_BOUNDS and shape == _UPPER_BOUND:
+        shape = tuple(text if each == "mark" else each for each, text, _ in arguments)
+        if kind == "name" and name in _UPPER_BOUNDS and shape == _UPPER_BOUND:
             variable, amount = "".join(arguments[1][1].split()), _decimal(_content(arguments[3][1]))
             if variable in variables and amount is not None:
                 found[Threshold(variable, amount)] = None
     return tuple(found)
+
+
+def _tokens(source: str) -> list[tuple[str, str, int]]:
+    """Kind, text and place of each; comments are left out."""
+    return [(t.lastgroup, t[0], t.start()) for t in _TOKEN.finditer(source) if t.lastgroup is not None]
 
 
 def _decimal(text: str) -> Decimal | None:
@@ -178,7 +184,7 @@ def _decimal(text: str) -> Decimal | None:
         return None
 
 
-def _content(token: str) -> str:
-    text = token.lstrip("rR")
+def _content(literal: str) -> str:
+    text = literal.lstrip("rR")
     quotes = 3 if text[:3] in {'"""', "'''"} else 1
     return text[quotes:-quotes]

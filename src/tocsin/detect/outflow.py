@@ -8,12 +8,12 @@ the transaction that tipped it, so that seeing a block twice detects nothing twi
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
-from tocsin.connect.ports import Argument, Block, ChainReader, Invocation, ParameterType
+from tocsin.connect.ports import Block, ChainReader
+from tocsin.detect.balances import balance_call, balance_in
 from tocsin.detect.rules import VARIABLES, OutflowRule, RuleBench, detections_in
 from tocsin.detect.transfers import GAS_CONTRACT, GasTransfer, gas_transfers
 from tocsin.domain.amounts import Gas
 from tocsin.domain.detections import Detection
-from tocsin.domain.errors import Unavailable
 from tocsin.domain.hashes import ScriptHash
 
 __all__ = ["GAS_CONTRACT", "VARIABLES", "GasTransfer", "OutflowRule", "OutflowWatch", "gas_transfers"]
@@ -83,8 +83,4 @@ class OutflowWatch:
         return balances
 
     async def _balance(self, contract: ScriptHash) -> Gas:
-        call = Invocation(GAS_CONTRACT, "balanceOf", (Argument(ParameterType.HASH160, contract),))
-        execution = await self._reader.test_invoke([call])
-        if not execution.halted or not execution.stack or not isinstance(execution.stack[0], int):
-            raise Unavailable("balance-unreadable", f"the GAS balance of {contract} can't be read")
-        return Gas(execution.stack[0])
+        return balance_in(await self._reader.test_invoke([balance_call(contract)]), contract)

@@ -100,6 +100,8 @@ class DrillReport:
     incidents: tuple[IncidentLine, ...]
     checks: tuple[Check, ...]
     left_behind: tuple[str, ...]
+    same_block: bool | None = None
+    """Whether the pause stood before the attack's first transaction in its own block; None where that was not tried."""
 
     @property
     def saved(self) -> Gas | None:
@@ -124,6 +126,7 @@ class DrillReport:
             and (self.saved is None or self.saved > Gas(0))
             and all(check.ok for check in self.checks)
             and not self.left_behind
+            and self.same_block is not False
         )
 
     def as_json(self) -> dict[str, Json]:
@@ -150,6 +153,7 @@ class DrillReport:
             ],
             "checks": [{"name": c.name, "ok": c.ok, "detail": c.detail} for c in self.checks],
             "left_behind": list(self.left_behind),
+            "same_block": self.same_block,
         }
 
 

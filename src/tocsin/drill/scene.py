@@ -49,13 +49,18 @@ class SceneResult:
     incidents: tuple[IncidentLine, ...]
     checks: tuple[Check, ...]
     unfinished: tuple[str, ...]
+    same_block: bool
+    """Whether the pause stood before the attack's first transaction in its own block, and that transaction FAULTed."""
 
 
 class Scene:
     """The exploit on a running platform that a running service watches. Play it once."""
 
-    def __init__(self, platform: Platform, service: Service, narrator: Narrator, client: Chain) -> None:
+    def __init__(
+        self, platform: Platform, service: Service, narrator: Narrator, client: Chain, *, armed: bool = False
+    ) -> None:
         self._platform, self._service, self._narrator, self._client = platform, service, narrator, client
+        self._armed = armed
         self._attack = Attack(platform, client)
         self._admin = Admin(platform, client)
         self._victim = script_hash(platform.contracts.vulnerable_app)
@@ -86,6 +91,8 @@ class Scene:
             self._traffic = traffic
             await self._until(lambda: traffic.report.placed >= ORDERS_BEFORE)
             self._narrator.say(Voice.USERS, f"{traffic.report.placed} honest orders went through")
+            if self._armed and not await self._until(lambda: self._service.reflex.ready):
+                self._narrator.say(Voice.STAGE, "the reflex did not become ready")
             attacking = asyncio.create_task(self._attack.run(), name="attack")
             broadcast = await self._attack.first_broadcast()
             self._narrator.say(Voice.ATTACKER, f"the attack begins: transaction {broadcast.transaction}")
@@ -105,6 +112,7 @@ class Scene:
             incidents=await self._incident_lines(),
             checks=checks,
             unfinished=await self._unfinished(),
+            same_block=await self._pause_came_first(state, broadcast.transaction),
         )
 
     async def _response(self, attacking: asyncio.Task[object]) -> None:
@@ -233,6 +241,15 @@ class Scene:
             "multi-signature (2 of 3) resumed everything else"
         )
 
+    async def _pause_came_first(self, state: IncidentState | None, attack: str) -> bool:
+        """Whether a transaction of the incident stands before this one in its block, and this one FAULTed."""
+        execution = await self._client.execution(attack)
+        pauses = {run.tx for run in state.runs() if run.tx is not None} if state is not None else set[str]()
+        if execution is None or execution.halted or not pauses:
+            return False
+        order = await self._client.block_of(attack)
+        return any(tx in pauses for tx in order[: order.index(attack)])
+
     async def _checks(self, state: IncidentState | None, first_block: int) -> tuple[Check, ...]:
         assert self._traffic is not None, "users were ordering"
         runs = list(state.runs()) if state is not None else []
@@ -255,11 +272,7 @@ class Scene:
                 bool(stopped) and pot > Gas(0),
                 f"{len(stopped)} of {len(self._attack.claims)} claims FAULTed because of the pause; {pot} GAS are left",
             ),
-            Check(
-                "honest users were told to wait, not robbed",
-                bool(refused),
-                f"{self._traffic.report.placed} orders placed, refused while paused: {sum(refused.values())}",
-            ),
+            self._users_were_safe(sum(refused.values())),
             Check(
                 "every transaction was sent once",
                 len(on_chain) == len(sent) and {run.tx for run in sent} == set(on_chain),
@@ -274,6 +287,15 @@ class Scene:
                 Check("the event log's hash chain holds", verdict.holds, verdict.problem or f"{verdict.events} events")
             )
         return tuple(checks)
+
+    def _users_were_safe(self, refused: int) -> Check:
+        assert self._traffic is not None, "users were ordering"
+        placed = self._traffic.report.placed
+        if self._armed:
+            name = f"users of {MINI_APP_ID} noticed nothing: only the attacked app was paused"
+            return Check(name, refused == 0, f"{placed} orders placed, {refused} refused because of a pause")
+        name = "honest users were told to wait, not robbed"
+        return Check(name, refused > 0, f"{placed} orders placed, refused while paused: {refused}")
 
     async def _users_can_order_again(self) -> Check:
         name = f"users of {MINI_APP_ID} can order again"

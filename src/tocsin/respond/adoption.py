@@ -67,9 +67,8 @@ class Adoption:
             for page in await outbox.pages():
                 if page.entry.status is OutboxStatus.STORED:
                     await self._ask_the_chain(outbox, page)
-            for page in await outbox.pages():
-                if (incident := await self._tell(outbox, page)) is not None:
-                    incidents.append(incident)
+            told = [await self._tell(outbox, page) for page in await outbox.pages()]
+            incidents += [incident for incident in told if incident is not None]
         return incidents
 
     async def _ask_the_chain(self, outbox: PauseOutbox, page: OutboxPage) -> None:

@@ -13,7 +13,6 @@ from datetime import datetime, timedelta
 import structlog
 from dbos import DBOS, DBOSConfiguredInstance, SetWorkflowID
 
-from tocsin.domain.errors import Refused
 from tocsin.domain.principals import TOCSIN
 from tocsin.incident.commands import (
     AssignRoles,
@@ -27,7 +26,8 @@ from tocsin.incident.commands import (
 from tocsin.incident.decide import decide
 from tocsin.incident.events import DeadlineKind, DeadlineReached, Recorded, Reopened
 from tocsin.incident.state import IncidentState
-from tocsin.respond.incidents import EVENTS_MAX
+from tocsin.respond.dbos_engine import at_work
+from tocsin.respond.incidents import EVENTS_MAX, NotApplicable
 from tocsin.respond.ports import DeadlineStore, EventLog
 from tocsin.respond.runner import Runner
 
@@ -74,8 +74,8 @@ class Conductor(DBOSConfiguredInstance):
                 key = f"deadline:{due.kind}:{due.reference}:{due.due_at.isoformat()}"
                 try:
                     await incidents.record(due.incident, event, TOCSIN.id, key=key)
-                except Refused as refused:
-                    log.info("deadline_moot", incident=due.incident, deadline=due.kind, why=refused.message)
+                except NotApplicable as moot:
+                    log.info("deadline_moot", incident=due.incident, deadline=due.kind, why=moot.message)
                 await self._deadlines.clear(due.incident, due.kind, due.reference, due.due_at)
             await asyncio.sleep(_POLL_S)
 
@@ -95,24 +95,28 @@ class Conductor(DBOSConfiguredInstance):
 
         Reading the log outside a step is safe here: it only grows, so the events up to a number never change.
         """
-        state = await self._state_at(incident, seen)
-        while True:
-            upto = await self.take(incident, seen)
-            if upto == seen:
-                await DBOS.recv_async(_WAKE, timeout_seconds=_IDLE.total_seconds())
-                continue
-            for recorded in await self._log.read(incident, after=seen, limit=EVENTS_MAX):
-                if recorded.seq > upto:
-                    break
-                if state is None:
-                    state, commands = await self._runner.incidents.start(recorded)
-                else:
-                    state, commands = decide(state, recorded)
-                for command in commands:
-                    await self._carry_out(incident, recorded, command)
-            seen = upto
-            if state is not None and not state.is_open:
-                return seen
+        with at_work():
+            state = await self._state_at(incident, seen)
+            while True:
+                upto = await self.take(incident, seen)
+                if upto == seen:
+                    await DBOS.recv_async(_WAKE, timeout_seconds=_IDLE.total_seconds())
+                    continue
+                for recorded in await self._log.read(incident, after=seen, limit=upto - seen):
+                    state = await self._follow(incident, state, recorded)
+                    if not state.is_open:
+                        return recorded.seq  # what comes after a reopening is another workflow's
+                seen = upto
+
+    async def _follow(self, incident: str, state: IncidentState | None, recorded: Recorded) -> IncidentState:
+        """The state after the event; what it asks for has been carried out."""
+        if state is None:
+            state, commands = await self._runner.incidents.start(recorded)
+        else:
+            state, commands = decide(state, recorded)
+        for command in commands:
+            await self._carry_out(incident, recorded, command)
+        return state
 
     async def _state_at(self, incident: str, seq: int) -> IncidentState | None:
         state: IncidentState | None = None
@@ -143,18 +147,21 @@ class Conductor(DBOSConfiguredInstance):
     @DBOS.workflow()
     async def preflight(self, incident: str, run: str) -> None:
         """The preflight of one run."""
-        await self.try_plan(incident, run)
+        with at_work():
+            await self.try_plan(incident, run)
 
     @DBOS.workflow()
     async def execute(self, incident: str, run: str) -> None:
         """One approved run: send, then verify, each a step, so that a crash between them repeats neither."""
-        await self.send(incident, run)
-        await self.verify(incident, run)
+        with at_work():
+            await self.send(incident, run)
+            await self.verify(incident, run)
 
     @DBOS.workflow()
     async def reconcile(self, incident: str, run: str, asked: int) -> None:
         """Asks again about a run with an unknown outcome; `asked` numbers the event that wanted it."""
-        await self.ask_again(incident, run, asked)
+        with at_work():
+            await self.ask_again(incident, run, asked)
 
     @DBOS.step()
     async def take(self, incident: str, seen: int) -> int:
@@ -176,23 +183,23 @@ class Conductor(DBOSConfiguredInstance):
 
     @DBOS.step()
     async def try_plan(self, incident: str, run: str) -> None:
-        await self._guarded(incident, run, self._runner.preflight(incident, run))
+        await self._guarded(incident, run, self._runner.preflight(incident, run), "preflight")
 
     @DBOS.step()
     async def send(self, incident: str, run: str) -> None:
-        await self._guarded(incident, run, self._runner.send(incident, run))
+        await self._guarded(incident, run, self._runner.send(incident, run), "send")
 
     @DBOS.step()
     async def verify(self, incident: str, run: str) -> None:
-        await self._guarded(incident, run, self._runner.verify(incident, run))
+        await self._guarded(incident, run, self._runner.verify(incident, run), "verify")
 
     @DBOS.step()
     async def ask_again(self, incident: str, run: str, asked: int) -> None:
-        await self._guarded(incident, run, self._runner.reconcile(incident, run, str(asked)))
+        await self._guarded(incident, run, self._runner.reconcile(incident, run, str(asked)), f"reconcile:{asked}")
 
-    async def _guarded(self, incident: str, run: str, work: Awaitable[None]) -> None:
+    async def _guarded(self, incident: str, run: str, work: Awaitable[None], attempt: str) -> None:
         """The one place where an error that nobody foresaw becomes part of the record instead of a dead workflow."""
         try:
             await work
         except Exception as error:  # noqa: BLE001
-            await self._runner.crashed(incident, run, error)
+            await self._runner.crashed(incident, run, error, attempt)

@@ -11,6 +11,7 @@ import asyncio
 import fcntl
 import time
 from collections.abc import AsyncGenerator, Generator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ WORKFLOW_VERSION = "1"
 """Constant on purpose: an upgrade continues the incidents that are open. Changed workflows use `DBOS.patch_async`."""
 
 EXECUTOR = "tocsin"
-"""Constant on purpose: DBOS goes on with the workflows of its own executor only, and the next process is the same one."""
+"""Constant on purpose: DBOS goes on with its own executor's workflows only, and to it the next process is the same."""
 
 
 def sqlite_engine(path: Path) -> sa.Engine:
@@ -70,7 +71,38 @@ async def open_engine(path: Path) -> AsyncGenerator[DBOS]:
         try:
             yield engine
         finally:
+            await _leave_off()
             await asyncio.to_thread(engine.destroy, destroy_registry=False)
+            await _leave_off()
+            # DBOS has put its threads in the place of the event loop's own, and has ended them.
+            asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor())
+
+
+_at_work: set[asyncio.Task[object]] = set()
+"""The tasks of workflows; of one engine, as a process can have only one at a time."""
+
+
+@contextmanager
+def at_work() -> Generator[None]:
+    """Stands around the body of every workflow, so that it is left off before what it works with is closed.
+
+    Otherwise it would meet closed connections, and would take that for an outcome.
+    """
+    task = asyncio.current_task()
+    assert task is not None, "workflows run on an event loop"
+    _at_work.add(task)
+    try:
+        yield
+    finally:
+        _at_work.discard(task)
+
+
+async def _leave_off() -> None:
+    """Cancels the workflows where they are. DBOS records nothing for that: they go on with the next engine."""
+    tasks = tuple(_at_work)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 @contextmanager

@@ -28,6 +28,13 @@ EVENTS_MAX = 100_000
 _INSTANT_KEY = "declared"
 
 
+class NotApplicable(Refused):
+    """An event does not apply to its incident as it stands now. The message says why, and what to do instead."""
+
+    def __init__(self, incident: str, reason: str) -> None:
+        super().__init__("does-not-apply", f"{incident}: {reason}", next_step="see `tocsin next`")
+
+
 @dataclass(frozen=True, slots=True)
 class Incidents:
     """Declares incidents, appends to their logs, and folds the logs to states.
@@ -88,7 +95,8 @@ class Incidents:
         the standing event is returned.
 
         Raises:
-            Refused: the event does not apply now; nothing was recorded.
+            NotApplicable: the event does not apply now; nothing was recorded.
+            Refused: the principal is not enrolled, an approval is none, or others kept appending; nothing was recorded.
         """
         self.principals.get(principal)
         key = key or uuid.uuid4().hex
@@ -103,7 +111,7 @@ class Incidents:
             now = self.clock.now()
             reason = refusal(state, event, principal, now)
             if reason is not None:
-                raise Refused("does-not-apply", f"{incident}: {reason}", next_step="see `tocsin next`")
+                raise NotApplicable(incident, reason)
             new = NewEvent(at=now, principal=principal, key=key, event=event)
             try:
                 (recorded,) = await self.log.append(incident, [new], expected_seq=history[-1].seq)

@@ -63,14 +63,15 @@ class Library:
         return await self.acceptance(runbook)
 
     async def acceptance(self, runbook: Runbook) -> Acceptance:
-        """Where the acceptance of this runbook stands. A forged acceptance does not count."""
+        """Where the acceptance of this runbook stands.
+
+        A forged acceptance does not count, nor one of somebody who is not enrolled any more.
+        """
         rows = await self.store.acceptances(runbook.hash)
         message = acceptance_message(runbook.hash)
         valid = tuple(
             dict.fromkeys(
-                row.principal
-                for row in rows
-                if self.principals.is_signed_by(self.principals.get(row.principal), message, row.signature)
+                row.principal for row in rows if self.principals.has_signed(row.principal, message, row.signature)
             )
         )
         needed = rows[0].needed if rows else await self._needed(runbook)
@@ -122,13 +123,17 @@ def acceptance_message(runbook_hash: str) -> bytes:
 
 
 def changing_calls(runbook: Runbook) -> Sequence[bytes]:
-    """The calls of the runbook's emergencies that change something, with where they stand in the procedure."""
+    """The calls of the runbook's emergencies that change something, with where and how they stand in the procedure.
+
+    Whether a call asks (as one inferred from a plain fence does) and under which condition it runs belong to it.
+    """
     calls: list[bytes] = []
     for emergency in runbook.emergencies:
         for step in emergency.steps:
-            for choice in step.choices:
+            for number, choice in enumerate(step.choices):
                 for command in choice.alternatives:
-                    if command.call is not None and command.call.action not in READING_ACTIONS:
-                        where = [emergency.slug, step.number, command.call.action]
-                        calls.append(canonical_bytes([*where, dict(command.call.arguments)]))
+                    call = command.call
+                    if call is not None and call.action not in READING_ACTIONS:
+                        where = [emergency.slug, step.number, step.condition, number]
+                        calls.append(canonical_bytes([*where, call.action, call.inferred, dict(call.arguments)]))
     return calls

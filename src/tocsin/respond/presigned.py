@@ -34,10 +34,6 @@ class PresignedSender:
         """See `ChainSender.wait`."""
         return await self._sender.wait(sent)
 
-    async def cancel(self, key: str) -> Sent:
-        """See `ChainSender.cancel`; needs the key."""
-        return await self._sender.cancel(key)
-
     async def submit(self, key: str, calls: Sequence[Invocation], *, purpose: str) -> Sent:
         """See `ChainSender.submit`; nothing is rehearsed here."""
         standing = await self._outbox.get(key)

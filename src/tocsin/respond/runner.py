@@ -7,7 +7,7 @@ outbox knows it by. So a workflow that starts again after a crash ends with one 
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -29,7 +29,7 @@ from tocsin.domain.principals import TOCSIN
 from tocsin.incident.events import Event, PlanProposed, RoleAssigned, RunFinished, RunManual, RunRefused, RunSent
 from tocsin.incident.state import IncidentState, RunState
 from tocsin.respond.approvals import Principals
-from tocsin.respond.incidents import Incidents
+from tocsin.respond.incidents import Incidents, NotApplicable
 from tocsin.respond.ports import Leases
 from tocsin.runbook.model import Command
 from tocsin.runbook.placeholders import bind_placeholders
@@ -38,7 +38,7 @@ log = structlog.get_logger(__name__)
 
 LEASE_TTL = timedelta(minutes=15)
 LEASE_WAIT_MAX = timedelta(seconds=30)
-_LEASE_POLL_S = 0.1
+LEASE_POLL = timedelta(milliseconds=100)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Runner:
-    """Runs actions for incidents."""
+    """Runs actions for incidents. A resource that another run changes is waited for, up to `lease_wait_max`."""
 
     incidents: Incidents
     catalogue: Catalogue
@@ -61,6 +61,8 @@ class Runner:
     principals: Principals
     clock: Clock
     rules: Rules
+    lease_wait_max: timedelta = LEASE_WAIT_MAX
+    lease_poll: timedelta = LEASE_POLL
 
     async def assign_roles(self, incident: str, roles: tuple[str, ...]) -> None:
         """Fills roles with the people that the configuration names first for them."""
@@ -113,7 +115,7 @@ class Runner:
         return await plan_call(self.catalogue, call, variables, run=run, runbook_hash=state.runbook_hash)
 
     def autonomy(self, state: IncidentState, bound: Bound, call: ActionCall) -> Autonomy:
-        """How freely the run may go: the strictest word of mode, source and setting. What only reads needs no consent."""
+        """How freely the run may go: the strictest word of mode, source and setting; a read asks for no consent."""
         setting = self.rules.autonomy.get(bound.name, bound.autonomy)
         if not bound.changes:
             return setting
@@ -128,18 +130,22 @@ class Runner:
             return
         plan = found.plan
         try:
-            bound = self.catalogue.restore(plan.action, plan.inputs)
             # After a crash, or a reflex's shot, the run stands in the outbox already: then there is nothing to permit
             # or to send anew.
-            receipt = await bound.recall(found.key, plan.before)
+            bound, receipt = await self._recall(found, plan)
+        except OutcomeUnknown as error:
+            await self._finish(incident, run, ActionStatus.UNKNOWN, error=error)
+            return
+        try:
             if receipt is None:
                 await self._permitted(state, found, bound, plan)
                 await self._lease(run, plan)
                 receipt = await bound.run(found.key, plan.before)
         except TocsinError as error:
             # Unavailable means that nothing was sent yet: once it might have been, the sender says OutcomeUnknown.
-            await self._finish(incident, run, _status_of(error, before_sending=True), error=error)
-            await self._release(run, plan)
+            status = _status_of(error, sent=False)
+            await self._finish(incident, run, status, error=error)
+            await self._release(run, plan, status)
             return
         if receipt.tx is not None and receipt.valid_until_block is not None:
             await self._record(incident, RunSent(run, receipt.tx, receipt.valid_until_block), f"{run}:sent")
@@ -161,42 +167,58 @@ class Runner:
         await self._conclude(incident, found, found.plan, attempt=f"reconciled:{attempt}")
 
     async def _conclude(self, incident: str, found: RunState, plan: Plan, *, attempt: str) -> None:
-        run, key = found.id, found.key
-        bound = self.catalogue.restore(plan.action, plan.inputs)
+        run = found.id
         receipt: Receipt | None = None
         try:
-            receipt = await bound.recall(key, plan.before)
+            bound, receipt = await self._recall(found, plan)
             if receipt is None:
                 raise Failed("nothing-sent", "nothing stands in the outbox for this run: nothing was ever sent")
-            verification = await bound.verify(key, plan.before, receipt)
+            verification = await bound.verify(found.key, plan.before, receipt)
         except TocsinError as error:
-            await self._finish(incident, run, _status_of(error), receipt, error=error, attempt=attempt)
+            status = _status_of(error, sent=receipt is not None and receipt.tx is not None)
+            await self._finish(incident, run, status, receipt, error=error, attempt=attempt)
         else:
-            event = RunFinished(
-                run,
-                ActionStatus.VERIFIED if verification.holds else ActionStatus.FAILED,
-                receipt.tx,
-                verification.height,
-                verification,
-                None if verification.holds else Failed("does-not-hold", verification.summary).as_json(),
-            )
-            await self._record(incident, event, f"{run}:{attempt}")
-        await self._release(run, plan)
+            status = ActionStatus.VERIFIED if verification.holds else ActionStatus.FAILED
+            failure = None if verification.holds else Failed("does-not-hold", verification.summary).as_json()
+            finished = RunFinished(run, status, receipt.tx, verification.height, verification, failure)
+            await self._record(incident, finished, f"{run}:{attempt}")
+        await self._release(run, plan, status)
 
-    async def crashed(self, incident: str, run: str, error: Exception) -> None:
-        """Records that a run met an error that nobody foresaw: its outcome is unknown until it is reconciled."""
+    async def _recall(self, found: RunState, plan: Plan) -> tuple[Bound, Receipt | None]:
+        """The bound action of a run, and what an earlier attempt at it has handed out, if there was one.
+
+        Raises:
+            OutcomeUnknown: that can't be told now, so nothing may be said of what the run did.
+        """
+        try:
+            bound = self.catalogue.restore(plan.action, plan.inputs)
+            return bound, await bound.recall(found.key, plan.before)
+        except TocsinError as error:
+            raise OutcomeUnknown(
+                "run-not-recalled",
+                f"it can't be told whether this run has sent anything: {error.message}",
+                next_step=error.next_step or "mend the cause, then reconcile the run",
+            ) from error
+
+    async def crashed(self, incident: str, run: str, error: Exception, attempt: str) -> None:
+        """Records that a run met an error that nobody foresaw: its outcome is unknown until it is reconciled.
+
+        `attempt` names what crashed, so that a second crash is recorded too, and a repeated record of one is not.
+        """
         log.error("run_crashed", incident=incident, run=run, error=type(error).__name__, exc_info=error)
         state = await self.incidents.state(incident)
         found = state.run(run)
-        unknown = OutcomeUnknown(
-            "internal-error",
-            f"Tocsin itself failed during this run ({type(error).__name__})",
-            next_step="run the step again: it asks the chain what became of it, and sends nothing new",
-        )
+        happened = f"Tocsin itself failed during this run ({type(error).__name__})"
         if found is not None and found.status is ActionStatus.PREFLIGHT:
-            await self._record(incident, RunRefused(run, unknown.as_json()), f"{run}:refused")
+            refused = Refused("internal-error", f"{happened}; nothing was sent", next_step="see the log of the service")
+            await self._record(incident, RunRefused(run, refused.as_json()), f"{run}:refused")
         else:
-            await self._finish(incident, run, ActionStatus.UNKNOWN, error=unknown, attempt="crashed")
+            unknown = OutcomeUnknown(
+                "internal-error",
+                happened,
+                next_step="run the step again: it asks the chain what became of it, and sends nothing new",
+            )
+            await self._finish(incident, run, ActionStatus.UNKNOWN, error=unknown, attempt=f"crashed:{attempt}")
 
     async def _permitted(self, state: IncidentState, run: RunState, bound: Bound, plan: Plan) -> None:
         """Checks once more, from settings and signatures alone, that this plan may run now.
@@ -211,8 +233,12 @@ class Runner:
         needed = judged.approvals_required
         if needed is None:
             raise Refused("mode-observe", "this installation only observes: nothing runs", next_step="change the mode")
-        consents = self.principals.consents(run.approvals, plan, self.clock.now())
-        if len(consents) >= needed or judged.acts_after_wait:
+        now = self.clock.now()
+        consents = self.principals.consents(run.approvals, plan, now)
+        if len(consents) >= needed:
+            return
+        # An approval that is none may have made it run: then the wait is not over, and the run is not permitted either.
+        if judged.acts_after_wait and now >= await self._wait_ends_at(state, run):
             return
         raise Refused(
             "not-approved",
@@ -220,13 +246,19 @@ class Runner:
             next_step="run the step again and approve its plan",
         )
 
+    async def _wait_ends_at(self, state: IncidentState, run: RunState) -> datetime:
+        """Until when people can object to an `ask_then_act` run, counted from the moment the log has its plan."""
+        history = await self.incidents.history(state.id)
+        proposed = (r.at for r in history if isinstance(r.event, PlanProposed) and r.event.run == run.id)
+        return next(proposed, self.clock.now()) + state.promises.approval_wait
+
     async def _command(self, state: IncidentState, run: RunState, alternative: int) -> Command:
         _, emergency = await self.incidents.emergency_of(state)
         return emergency.steps[run.step - 1].choices[run.choice].alternatives[alternative]
 
     async def _lease(self, run: str, plan: Plan) -> None:
-        end = self.clock.now() + LEASE_WAIT_MAX
-        for resource in plan.resources:
+        end = self.clock.now() + self.lease_wait_max
+        for resource in sorted(plan.resources):  # in one order everywhere, so that no two runs wait for each other
             while not await self.leases.acquire(resource, run, LEASE_TTL):
                 if self.clock.now() >= end:
                     raise Refused(
@@ -234,9 +266,12 @@ class Runner:
                         f"another run is changing {resource}; nothing was sent",
                         next_step="wait until it has ended, then run the step again",
                     )
-                await asyncio.sleep(_LEASE_POLL_S)
+                await asyncio.sleep(self.lease_poll.total_seconds())
 
-    async def _release(self, run: str, plan: Plan) -> None:
+    async def _release(self, run: str, plan: Plan, status: ActionStatus) -> None:
+        """Gives back what the run leased; what a run with an unknown outcome may still change stays leased."""
+        if status is ActionStatus.UNKNOWN:
+            return
         for resource in plan.resources:
             await self.leases.release(resource, run)
 
@@ -254,7 +289,11 @@ class Runner:
         await self._record(incident, RunFinished(run, status, tx, None, None, error.as_json()), f"{run}:{attempt}")
 
     async def _record(self, incident: str, event: Event, key: str) -> None:
-        await self.incidents.record(incident, event, TOCSIN.id, key=key)
+        """Records what came of a command, unless people have gone on meanwhile, so that nobody waits for it."""
+        try:
+            await self.incidents.record(incident, event, TOCSIN.id, key=key)
+        except NotApplicable as moot:
+            log.info("outcome_moot", incident=incident, outcome=type(event).__name__, why=moot.message)
 
 
 async def plan_call(
@@ -299,15 +338,14 @@ def incident_variables(state: IncidentState) -> dict[str, str]:
     return {"reason": reason, "emergency_reason": reason, "timestamp": state.declared_at.isoformat()}
 
 
-def _status_of(error: TocsinError, *, before_sending: bool = False) -> ActionStatus:
+def _status_of(error: TocsinError, *, sent: bool) -> ActionStatus:
+    """How a run ended that met this error. Once something was sent, only the chain's own word is certain."""
     match error:
-        case Refused():
-            return ActionStatus.REFUSED
         case Failed() | NeedsOperator():
             return ActionStatus.FAILED
         case Partial():
             return ActionStatus.PARTIAL
-        case Unavailable() if before_sending:
+        case Refused() | Unavailable() if not sent:
             return ActionStatus.REFUSED
         case _:
             return ActionStatus.UNKNOWN

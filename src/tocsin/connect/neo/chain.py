@@ -5,11 +5,15 @@ from typing import Self
 
 import httpx2
 
+from tocsin.connect.neo.arming import NeoArmedSender
 from tocsin.connect.neo.feed import NeoFeed
+from tocsin.connect.neo.mempool import NeoMempoolFeed
+from tocsin.connect.neo.history import NeoHistory
 from tocsin.connect.neo.network import NetworkConfig
 from tocsin.connect.neo.nodes import EndpointStatus, Nodes
 from tocsin.connect.neo.presigned import NeoPresigner
 from tocsin.connect.neo.reader import NeoReader
+from tocsin.connect.neo.rehearser import NeoRehearser
 from tocsin.connect.neo.sender import NeoSender
 from tocsin.connect.neo.wallets import KeyRing
 from tocsin.connect.neo.watch import Watch
@@ -38,9 +42,14 @@ class NeoChain:
         self.config = config
         self.reader = NeoReader(self._nodes)
         self._clock = clock or SystemClock()
-        self.sender = NeoSender(self._nodes, keys or KeyRing(config.keys), outbox, self._clock)
+        keys = keys or KeyRing(config.keys)
+        self.sender = NeoSender(self._nodes, keys, outbox, self._clock)
         self.feed = NeoFeed(self._nodes, self._watch)
+        self.history = NeoHistory(self._nodes)
         self.presigner = NeoPresigner(self._nodes, self.sender)
+        self.mempool = NeoMempoolFeed(self._nodes, self._watch)
+        self.rehearser = NeoRehearser(self._nodes)
+        self.armed = NeoArmedSender(self._nodes, keys, outbox, self._clock)
 
     def sender_over(self, outbox: Outbox) -> NeoSender:
         """A sender without keys for what stands in another outbox: it can wait for that and offer it again."""
@@ -71,5 +80,6 @@ class NeoChain:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        await self.armed.close()
         await self._nodes.close()
         await self._http.aclose()

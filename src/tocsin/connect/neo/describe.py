@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from tocsin.connect.neo.disassembly import ALL_FLAGS, PlainCall, Use, calls_in
 from tocsin.connect.neo.exchange import PartlySigned
+from tocsin.connect.neo.network import FeeLimits
 from tocsin.connect.neo.payload import PayloadSigner, Scope
 from tocsin.connect.ports import ChainReader, Manifest, ManifestMethod, ParameterType, StackValue
 from tocsin.domain.amounts import Gas
@@ -109,8 +110,13 @@ class Description:
         }
 
 
-async def describe(partly: PartlySigned, names: Names, reader: ChainReader | None) -> Description:
-    """The transaction in words. Without a reader, or where it can't be asked, contracts are shown by their hashes."""
+async def describe(
+    partly: PartlySigned, names: Names, reader: ChainReader | None, limits: FeeLimits | None = None
+) -> Description:
+    """The transaction in words. Without a reader, or where it can't be asked, contracts are shown by their hashes.
+
+    Fees above `limits` are warned of.
+    """
     payload = partly.payload
     plain = calls_in(payload.script)
     contracts = dict.fromkeys(call.contract for call in plain or ())
@@ -124,6 +130,11 @@ async def describe(partly: PartlySigned, names: Names, reader: ChainReader | Non
         warnings.append(
             "THE SCRIPT IS NOT A PLAIN SEQUENCE OF CONTRACT CALLS: what it does can't be said in words; "
             "don't sign it unless you can read it"
+        )
+    if limits is not None and (payload.system_fee > limits.system_max or payload.network_fee > limits.network_max):
+        warnings.append(
+            f"THE FEES ARE ABOVE THE CONFIGURED LIMITS ({limits.system_max} and {limits.network_max} GAS): "
+            f"the first signer would lose {payload.system_fee + payload.network_fee} GAS"
         )
     for signer in payload.signers:
         warnings += _scope_warnings(signer, tuple(contracts), names)

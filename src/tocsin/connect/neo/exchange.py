@@ -85,6 +85,7 @@ class PartlySigned:
 
         Raises:
             Refused: the key is no member of a signer, has signed already, or everybody who must has signed.
+            ConfigurationInvalid: it is no public key.
         """
         known = self.knowing([single_of(public_key)])
         places = [each for each in known.signatures.values() if public_key in each.verification.public_keys]

@@ -7,7 +7,6 @@ time and no block, since whoever follows reads every block from the last one it 
 import asyncio
 import itertools
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from datetime import UTC, datetime
 
 from tocsin.connect.neo.listener import HeadListener
 from tocsin.connect.neo.network import Endpoint
@@ -15,13 +14,13 @@ from tocsin.connect.neo.node import Node
 from tocsin.connect.neo.nodes import Answer, Nodes, Question, Reply, answers_in
 from tocsin.connect.neo.quorum import Agreement, agreed_height, agreement, providers_of
 from tocsin.connect.neo.rpc import RpcRejected, TransportFailed, read
-from tocsin.connect.neo.values import execution_of
+from tocsin.connect.neo.values import block_of, execution_of
 from tocsin.connect.neo.watch import Watch
-from tocsin.connect.neo.wire import APPLICATION_LOG, BLOCK, BlockAnswer, BlockTransactionAnswer
-from tocsin.connect.ports import Block, BlockTransaction
+from tocsin.connect.neo.wire import APPLICATION_LOG, BLOCK, BlockTransactionAnswer
+from tocsin.connect.ports import Block, Execution
 from tocsin.domain.canonical import Json
 from tocsin.domain.errors import Unavailable
-from tocsin.domain.hashes import BlockHash, ScriptHash, TxHash
+from tocsin.domain.hashes import TxHash
 
 BLOCK_S_UNKNOWN = 1.0
 """The pace while no endpoint says how long a block takes; used for nothing but how often to ask."""
@@ -154,7 +153,7 @@ def _block_at(height: int) -> Question[Block]:
         if answer.index != height:
             raise TransportFailed(f"gave block {answer.index} for {height}", delivered=True)
         logs = await node.rpc.batch([("getapplicationlog", (each.hash,)) for each in answer.tx])
-        return _block(answer, logs)
+        return block_of(answer, list(itertools.starmap(_execution, zip(answer.tx, logs, strict=True))))
 
     return question
 
@@ -171,20 +170,7 @@ def _unconfirmed(height: int, replies: Sequence[Reply[Block]], quorum: int) -> U
     )
 
 
-def _block(answer: BlockAnswer, logs: list[Json | RpcRejected]) -> Block:
-    return Block(
-        height=answer.index,
-        hash=BlockHash(answer.hash),
-        time=datetime.fromtimestamp(answer.time / 1000, UTC),
-        transactions=tuple(itertools.starmap(_transaction, zip(answer.tx, logs, strict=True))),
-    )
-
-
-def _transaction(answer: BlockTransactionAnswer, log: Json | RpcRejected) -> BlockTransaction:
+def _execution(answer: BlockTransactionAnswer, log: Json | RpcRejected) -> Execution:
     if isinstance(log, RpcRejected):
         raise log
-    tx = TxHash(answer.hash)
-    execution = execution_of(read(APPLICATION_LOG, log).executions[0], container=tx)
-    signers = tuple(ScriptHash(signer.account) for signer in answer.signers)
-    # The sender is the first signer, by the protocol.
-    return BlockTransaction(tx, signers[0], signers, execution.halted, execution.notifications)
+    return execution_of(read(APPLICATION_LOG, log).executions[0], container=TxHash(answer.hash))

@@ -237,6 +237,6 @@ def _off(sources: Sequence[MempoolSource]) -> Unavailable:
     return Unavailable(
         "mempool-subscriptions-off",
         "no endpoint tells of pending transactions: " + "; ".join(f"{name}: {why}" for name, why in reasons.items()),
-        next_step="set MempoolSubscriptionsEnabled on a neo-go node of yours; until then attacks are seen in blocks only",
+        next_step="set MempoolSubscriptionsEnabled on a node of yours; until then attacks are seen in blocks only",
         data=dict(reasons),
     )

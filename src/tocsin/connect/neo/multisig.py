@@ -64,24 +64,26 @@ def multisig_of(needed: int, public_keys: Sequence[bytes]) -> Verification:
     """
     if not 1 <= needed <= len(public_keys) <= KEYS_MAX:
         raise ConfigurationInvalid(
-            "multisig-impossible", f"{needed} of {len(public_keys)} keys can't be an account", next_step="mend m"
+            "multisig-impossible",
+            f"{needed} of {len(public_keys)} keys can't be an account",
+            next_step="mend the number of signatures (m) or the keys",
         )
     # The protocol sorts by the point's x and then y. Only a key and its own negation share an x: nobody's two keys.
     ordered = sorted(public_keys, key=lambda key: key[1:])
     if len({key[1:] for key in ordered}) != len(ordered):
         raise ConfigurationInvalid("multisig-impossible", "one of the keys comes twice", next_step="mend the keys")
     for key in ordered:
-        if not is_public_key(key):
-            raise ConfigurationInvalid(
-                "no-public-key",
-                f"{key.hex()} is no public key of the curve secp256r1",
-                next_step="copy the compressed key again: 66 hexadecimal digits",
-            )
+        _require_public_key(key)
     return Verification(needed, tuple(ordered), _multisig_script(needed, ordered))
 
 
 def single_of(public_key: bytes) -> Verification:
-    """The account of one key."""
+    """The account of one key.
+
+    Raises:
+        ConfigurationInvalid: it is no public key.
+    """
+    _require_public_key(public_key)
     return Verification(1, (public_key,), mamba.verification_script(public_key))
 
 
@@ -120,6 +122,15 @@ def is_public_key(key: bytes) -> bool:
     except ECCException:
         return False
     return True
+
+
+def _require_public_key(key: bytes) -> None:
+    if not is_public_key(key):
+        raise ConfigurationInvalid(
+            "no-public-key",
+            f"{key.hex()} is no public key of the curve secp256r1",
+            next_step="copy the compressed key again: 66 hexadecimal digits",
+        )
 
 
 def account_of_script(script: bytes) -> ScriptHash:

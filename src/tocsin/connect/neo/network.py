@@ -31,6 +31,8 @@ class KeySource:
     """Where the key for one purpose lies: a NEP-6 wallet, and its password in a file or an environment variable.
 
     `address` (`N…`) picks an account of the wallet; without it the default account, or the only one, is taken.
+    `shares_with` names other purposes that may have the same account, which is refused otherwise: a key that does
+    several things is stolen for all of them.
     """
 
     purpose: str
@@ -38,6 +40,7 @@ class KeySource:
     password_file: Path | None = None
     password_env: str | None = None
     address: str | None = None
+    shares_with: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if (self.password_file is None) == (self.password_env is None):
@@ -45,6 +48,10 @@ class KeySource:
                 "key-password-ambiguous",
                 f"the key for {self.purpose!r} needs its password in either a file or an environment variable",
             )
+
+    def may_share_with(self, other: "KeySource") -> bool:
+        """Whether it is said of either purpose that it shares its account with the other one."""
+        return other.purpose in self.shares_with or self.purpose in other.shares_with
 
 
 @dataclass(frozen=True, slots=True)

@@ -209,7 +209,7 @@ class Proposals:
             new = OutboxEntry(key, tx, raw, until, PURPOSE, self._clock.now())
             entry = await outbox.put(new)
             fresh = entry == new
-        if entry.status is OutboxStatus.REFUSED:
+        if entry.status is OutboxStatus.REFUSED and not await self._seen(partly):
             raise _refused(partly, "every endpoint refused it when it was offered")
         if entry.status is OutboxStatus.STORED:
             await self._offer(partly, entry, outbox, fresh=fresh)

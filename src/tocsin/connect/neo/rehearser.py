@@ -1,7 +1,7 @@
 """Rehearses pending transactions: what each would do now, from the endpoint that answers soonest.
 
-The transaction goes to `invokecontainedscript` exactly as a node told of it, over an open line. What the execution means
-is for rules to say; here it is only told apart from one that can't be judged.
+The transaction goes to `invokecontainedscript` exactly as a node told of it, over an open line. What the execution
+means is for rules to say; here it is only told apart from one that can't be judged.
 """
 
 from tocsin.connect.neo.node import Node

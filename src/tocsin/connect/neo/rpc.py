@@ -6,12 +6,12 @@ here stay inside `connect.neo`; the modules above turn them into the domain's.
 
 import asyncio
 import itertools
-import json
 from collections.abc import Mapping, Sequence
 from typing import cast
 
 import httpx2
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import from_json
 
 from tocsin.domain.canonical import Json
 
@@ -29,6 +29,10 @@ class TransportFailed(RpcFailure):
     def __init__(self, message: str, *, delivered: bool) -> None:
         super().__init__(message)
         self.delivered = delivered
+
+
+class AnswerTooLong(TransportFailed):
+    """The answer has more bytes than are taken; a smaller question may do."""
 
 
 class RpcRejected(RpcFailure):
@@ -115,9 +119,9 @@ class RpcClient:
             async for chunk in response.aiter_bytes():
                 content += chunk
                 if len(content) > self._body_bytes_max:
-                    raise TransportFailed(f"the answer is longer than {self._body_bytes_max} bytes", delivered=True)
+                    raise AnswerTooLong(f"the answer is longer than {self._body_bytes_max} bytes", delivered=True)
         try:
-            return json.loads(content)
+            return cast(object, from_json(content))
         except (ValueError, RecursionError) as error:
             what = f"HTTP {response.status_code} without JSON"
             raise TransportFailed(what, delivered=True) from error

@@ -63,10 +63,16 @@ class Draft:
         )
 
 
+# Where they stand in a serialised transaction: after version, nonce and system fee, little-endian.
 _NETWORK_FEE = slice(13, 21)
-"""Where the network fee stands in a serialised transaction: after version, nonce and system fee, little-endian."""
+_VALID_UNTIL = slice(21, 25)
 
 
 def network_fee_of(raw: bytes) -> int:
     """The network fee of a serialised transaction, in units of 10⁻⁸ GAS."""
     return int.from_bytes(raw[_NETWORK_FEE], "little")
+
+
+def valid_until_of(raw: bytes) -> int:
+    """The last block that may hold a serialised transaction."""
+    return int.from_bytes(raw[_VALID_UNTIL], "little")

@@ -2,11 +2,15 @@
 
 import base64
 import binascii
+from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from pydantic import JsonValue
 
 from tocsin.connect.neo.rpc import TransportFailed
 from tocsin.connect.neo.wire import (
+    BlockAnswer,
+    BlockTransactionAnswer,
     ContractState,
     InvocationAnswer,
     LoggedExecution,
@@ -14,37 +18,49 @@ from tocsin.connect.neo.wire import (
     ScriptAnswer,
     StackItem,
 )
-from tocsin.connect.ports import Execution, Manifest, ManifestMethod, Notification, ParameterType, StackValue
+from tocsin.connect.ports import (
+    Block,
+    BlockTransaction,
+    Execution,
+    Manifest,
+    ManifestMethod,
+    Notification,
+    ParameterType,
+    StackValue,
+)
 from tocsin.domain.amounts import Gas
-from tocsin.domain.hashes import ScriptHash, TxHash
+from tocsin.domain.hashes import BlockHash, ScriptHash, TxHash
 
 DEPTH_MAX = 64
 """How deep a stack item may nest; the VM's own stack limit is far above what anybody nests on purpose."""
 
 
-def stack_value(item: StackItem, depth: int = 0) -> StackValue:
+def stack_value(item: StackItem) -> StackValue:
     """The item as the domain has it; see `StackValue`.
 
     Raises:
         TransportFailed: it is no stack item, or nests deeper than `DEPTH_MAX`.
     """
+    return _value(item.type, item.value, 0)
+
+
+def _value(kind: str, value: JsonValue, depth: int) -> StackValue:
+    # The most frequent kinds first: reading the past of a chain is mostly this.
     if depth > DEPTH_MAX:
         raise TransportFailed("a stack item nests too deeply", delivered=True)
-    match item.type, item.value:
-        case (("Any" | "InteropInterface"), _):
-            return None
-        case "Boolean", bool(value):
-            return value
-        case (("Integer" | "Pointer"), (str() | int()) as value):
-            return _integer(value)
-        case (("ByteString" | "Buffer"), str(value)):
-            return _bytes(value)
-        case (("Array" | "Struct"), list(items)):
-            return tuple(stack_value(_item(each), depth + 1) for each in items)
-        case "Map", list(entries):
-            return tuple(_entry(each, depth) for each in entries)
-        case _:
-            raise TransportFailed(f"a stack item of type {item.type[:40]!r} has no such value", delivered=True)
+    if kind in {"ByteString", "Buffer"} and isinstance(value, str):
+        return _bytes(value)
+    if kind in {"Integer", "Pointer"} and isinstance(value, str | int):
+        return _integer(value)
+    if kind in {"Array", "Struct"} and isinstance(value, list):
+        return tuple([_nested(each, depth + 1) for each in value])
+    if kind in {"Any", "InteropInterface"}:
+        return None
+    if kind == "Boolean" and isinstance(value, bool):
+        return value
+    if kind == "Map" and isinstance(value, list):
+        return tuple([_entry(each, depth + 1) for each in value])
+    raise TransportFailed(f"a stack item of type {kind[:40]!r} has no such value", delivered=True)
 
 
 def execution_of(answer: InvocationAnswer | LoggedExecution, container: TxHash | None = None) -> Execution:
@@ -74,6 +90,22 @@ def _notification(answer: NotificationAnswer, container: TxHash | None) -> Notif
     )
 
 
+def block_of(answer: BlockAnswer, executions: Sequence[Execution]) -> Block:
+    """A block with what each of its transactions did, in their order."""
+    return Block(
+        height=answer.index,
+        hash=BlockHash(answer.hash),
+        time=datetime.fromtimestamp(answer.time / 1000, UTC),
+        transactions=tuple([_transaction(tx, execution) for tx, execution in zip(answer.tx, executions, strict=True)]),
+    )
+
+
+def _transaction(answer: BlockTransactionAnswer, execution: Execution) -> BlockTransaction:
+    signers = tuple([ScriptHash(signer.account) for signer in answer.signers])
+    # The sender is the first signer, by the protocol.
+    return BlockTransaction(TxHash(answer.hash), signers[0], signers, execution.halted, execution.notifications)
+
+
 def manifest_of(answer: ContractState) -> Manifest:
     """What a contract says of itself."""
     methods = tuple(
@@ -95,17 +127,16 @@ def _type(name: str) -> ParameterType:
         raise TransportFailed(f"{name[:40]!r} is no parameter type", delivered=True) from error
 
 
-def _item(value: JsonValue) -> StackItem:
-    if not isinstance(value, dict) or not isinstance(kind := value.get("type"), str):
+def _nested(item: JsonValue, depth: int) -> StackValue:
+    if not isinstance(item, dict) or not isinstance(kind := item.get("type"), str):
         raise TransportFailed("a stack item has no type", delivered=True)
-    # Not validated again: the whole has been, and this is the hot path.
-    return StackItem.model_construct(type=kind, value=value.get("value"))
+    return _value(kind, item.get("value"), depth)
 
 
-def _entry(value: JsonValue, depth: int) -> StackValue:
-    if not isinstance(value, dict) or "key" not in value or "value" not in value:
+def _entry(entry: JsonValue, depth: int) -> StackValue:
+    if not isinstance(entry, dict) or "key" not in entry or "value" not in entry:
         raise TransportFailed("a map entry has no key or no value", delivered=True)
-    return (stack_value(_item(value["key"]), depth + 1), stack_value(_item(value["value"]), depth + 1))
+    return (_nested(entry["key"], depth), _nested(entry["value"], depth))
 
 
 def _integer(value: str | int) -> int:

@@ -5,6 +5,7 @@ second of scrypt by design, so it happens in a thread.
 """
 
 import asyncio
+import itertools
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,12 +15,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tocsin.connect.neo import mamba
 from tocsin.connect.neo.network import KeySource
-from tocsin.domain.errors import Refused
+from tocsin.domain.errors import ConfigurationInvalid, Refused
 from tocsin.domain.hashes import ScriptHash
 
 WALLET_BYTES_MAX = 1024 * 1024
 SCRYPT_MEMORY_MAX = 256 * 1024 * 1024
 """Bytes; a wallet file must not make us allocate what it likes. NEP-2's own parameters need 16 MiB."""
+_SHARED_NEXT_STEP = "give each purpose an account of its own, or say in the configuration that they share one"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +53,14 @@ class Key:
 
 
 class KeyRing:
-    """The configured keys by purpose."""
+    """The configured keys by purpose. No two of them have the same account, unless that is said explicitly.
+
+    Raises:
+        ConfigurationInvalid: two have. Wallets whose addresses can't be read now are looked at when they are opened.
+    """
 
     def __init__(self, sources: Sequence[KeySource]) -> None:
+        _refuse_shared_accounts(sources)
         self._sources = {source.purpose: source for source in sources}
         self._keys: dict[str, Key] = {}
         self._opening = asyncio.Lock()
@@ -75,8 +82,38 @@ class KeyRing:
         # One at a time: opened twice at once, a wallet would cost its second and its memory twice.
         async with self._opening:
             if purpose not in self._keys:
-                self._keys[purpose] = await asyncio.to_thread(open_key, source)
+                key = await asyncio.to_thread(open_key, source)
+                self._refuse_shared(source, key)
+                self._keys[purpose] = key
             return self._keys[purpose]
+
+    def _refuse_shared(self, source: KeySource, key: Key) -> None:
+        for other in self._keys.values():
+            if other.account == key.account and not source.may_share_with(self._sources[other.purpose]):
+                raise Refused(
+                    "account-shared",
+                    f"{source.purpose!r} and {other.purpose!r} have the same account {mamba.address_of(key.account)}",
+                    next_step=_SHARED_NEXT_STEP,
+                )
+
+
+def _refuse_shared_accounts(sources: Sequence[KeySource]) -> None:
+    purposes: dict[str, list[KeySource]] = {}
+    for source in sources:
+        try:
+            address = _choose(_read_wallet(source), source).address
+        except Refused:
+            continue
+        purposes.setdefault(address, []).append(source)
+    for address, sharing in purposes.items():
+        for one, other in itertools.combinations(sharing, 2):
+            if not one.may_share_with(other):
+                raise ConfigurationInvalid(
+                    "account-shared",
+                    f"the purposes {one.purpose!r} and {other.purpose!r} have the same account {address}",
+                    next_step=_SHARED_NEXT_STEP,
+                    data={"purposes": [one.purpose, other.purpose], "address": address},
+                )
 
 
 def open_key(source: KeySource) -> Key:

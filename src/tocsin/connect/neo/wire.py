@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, field_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, SkipValidation, TypeAdapter, field_validator
 
 BLOCK_MS_MAX = 3_600_000
 """The longest block time that is believed: an hour."""
@@ -25,7 +25,8 @@ class StackItem(Answer):
     """A VM stack item; what `value` is depends on `type`, see `values`."""
 
     type: str
-    value: JsonValue = None
+    # JSON it is, having come as such; what it must be besides is looked at when it is translated.
+    value: Annotated[JsonValue, SkipValidation] = None
 
 
 class NotificationAnswer(Answer):
