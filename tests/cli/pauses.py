@@ -1,4 +1,4 @@
-"""What the tests of `tocsin pause` share: an outbox file to look into, and a platform that is mended after each test."""
+"""What the tests of `tocsin pause` share: looks into the outbox file, and a platform mended after each test."""
 
 import json
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from cli.installation import WAIT_S_MAX, Installation, run
-from cli.pauses import PAUSE_KEY, WHY, Install, refused, written
+from cli.pauses import PAUSE_KEY, WHY, Install, lifted, refused, written
 from miniapp_platform.admin import Admin
 from miniapp_platform.deploy import VULNERABLE_APP_ID
 from miniapp_platform.node import Node

@@ -1,4 +1,4 @@
-"""Offline bundles: signed on one machine, sent from another that has no key, and believed only as far as the bytes go."""
+"""Offline bundles: signed on one machine, sent from another without a key, and believed as far as the bytes go."""
 
 import asyncio
 import base64

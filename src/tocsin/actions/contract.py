@@ -53,7 +53,7 @@ class Caller:
         if not execution.halted:
             raise Refused(
                 "test-invocation-faulted",
-                f"{spec} would fail: {execution.exception or 'the script FAULTed'}",
+                f"{spec} would fail: {execution.reason}",
                 next_step=f"check that the account of the {self.purpose} key is allowed to call it, and the arguments",
                 data={"call": str(spec), "exception": execution.exception},
             )
@@ -91,7 +91,7 @@ class Caller:
         if not execution.halted:
             raise Failed(
                 "call-faulted",
-                f"{spec} FAULTed ({where}): {execution.exception or 'no reason given'}",
+                f"{spec} FAULTed ({where}): {execution.reason}",
                 next_step="nothing changed but the fee; read the reason, mend it, run the step again",
                 data={"tx": included.tx, "height": included.height, "exception": execution.exception},
             )
@@ -178,7 +178,7 @@ class ContractRead:
         if not execution.halted:
             raise Refused(
                 "test-invocation-faulted",
-                f"{given.call} would fail: {execution.exception or 'the script FAULTed'}",
+                f"{given.call} would fail: {execution.reason}",
                 next_step="check the contract and the arguments",
             )
         return Preflight(summary=f"read {given.call}")
@@ -192,7 +192,7 @@ class ContractRead:
     async def verify(self, key: str, given: CallInput, before: Mapping[str, Json], receipt: Receipt) -> Verification:
         reading = await self.reader.quorum_invoke([given.call.invocation()], at_least=await self.reader.height())
         if not reading.execution.halted:
-            raise Failed("read-faulted", f"{given.call} FAULTed: {reading.execution.exception}")
+            raise Failed("read-faulted", f"{given.call} FAULTed: {reading.execution.reason}")
         answer = shown(reading.execution.stack[0]) if reading.execution.stack else "nothing"
         return Verification(True, f"{given.call} → {answer}", reading.height, reading.quorum)
 

@@ -236,10 +236,10 @@ class ContractPause:
             if now.halted:
                 return False, f"{probe.name} still works"
             if probe.reason not in (now.exception or ""):
-                return False, f"{probe.name} is refused for another reason: {now.exception}"
+                return False, f"{probe.name} is refused for another reason: {now.reason}"
             worked = isinstance(stood, Mapping) and stood.get(probe.name) is True
             was = "worked before" if worked else "was refused before as well"
-            sentences.append(f"{probe.name}: {was}, now refused ({now.exception})")
+            sentences.append(f"{probe.name}: {was}, now refused ({now.reason})")
         return True, "; ".join(sentences) or None
 
 

@@ -95,6 +95,12 @@ class Execution:
     gas_consumed: Gas
     notifications: tuple[Notification, ...] = ()
 
+    @property
+    def reason(self) -> str:
+        """Why it FAULTed, for people: what the contract itself gave as its reason, else the node's whole sentence."""
+        _, found, given = (self.exception or "").partition("Reason: ")
+        return given if found else self.exception or "no reason given"
+
 
 @dataclass(frozen=True, slots=True)
 class ManifestMethod:
