@@ -149,7 +149,7 @@ def test_absolute_paths_stay(configuration: Configuration) -> None:
             'argss = ["{reason}"]',
             "pause.0.call.argss: unknown key (did you mean args?)",
         ),
-        ("window = 60", "windows = 60", "rules.0.windows: unknown key (did you mean window?)"),
+        ("window = 60", "windw = 60", "rules.0.windw: unknown key (did you mean window?)"),
         ("# key = { wallet", "key = { walet", "people.alice.key.walet: unknown key (did you mean wallet?)"),
         ("guarded = true", "colour = true", "contracts.payment_hub.colour: unknown key"),
     ],

@@ -11,8 +11,9 @@ import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING
+
+import structlog
 
 from tocsin.actions.catalogue import Catalogue
 from tocsin.actions.contract import Caller, ContractInvoke, ContractRead
@@ -20,24 +21,27 @@ from tocsin.connect.neo.signing import sign_message, verify_message
 from tocsin.connect.neo.wallets import open_key
 from tocsin.connect.ports import Outbox
 from tocsin.domain.clock import Clock, SystemClock
-from tocsin.domain.errors import ConfigurationInvalid
-from tocsin.domain.hashes import account_of
+from tocsin.domain.detections import Detection
+from tocsin.domain.errors import ConfigurationInvalid, Refused
 from tocsin.domain.principals import Principal, PrincipalKind
-from tocsin.platform import contract_named, key_source, open_platform, pause_action
+from tocsin.platform import key_source, open_platform, pause_action
 from tocsin.respond.approvals import Principals, SignMessage
 from tocsin.respond.incidents import Incidents
 from tocsin.respond.library import Library
 from tocsin.respond.ports import EventLog
-from tocsin.settings import RuleSettings, Settings
+from tocsin.settings import Settings
 from tocsin.store.store import Store, open_store
 
 if TYPE_CHECKING:
     from tocsin.connect.neo.chain import NeoChain
     from tocsin.detect.follower import Follower
-    from tocsin.detect.outflow import OutflowRule
     from tocsin.reflexes import Reflex
     from tocsin.respond.adoption import Adoption
     from tocsin.respond.conductor import Conductor
+
+log = structlog.get_logger(__name__)
+
+_ACCEPTANCE_LOOK_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,19 @@ class Desk:
     library: Library
     incidents: Incidents
     responders: Sequence[Responder]
+
+    async def deliver(self, detection: Detection) -> None:
+        """Declares or joins the detection's incident. While no runbook is accepted it waits, so that none is lost."""
+        while True:
+            try:
+                await self.incidents.detected(detection)
+            except Refused as refused:
+                if refused.code != "no-runbook-accepted":
+                    raise
+                log.error("detection_waits", detection=detection.summary, why=refused.message, next=refused.next_step)
+                await asyncio.sleep(_ACCEPTANCE_LOOK_S)
+            else:
+                return
 
     async def signer(self, principal: str) -> SignMessage:
         """Signs with the principal's key.
@@ -121,15 +138,6 @@ def build_catalogue(settings: Settings, chain: "NeoChain") -> Catalogue:
     return Catalogue([ContractRead(chain.reader), invoke, pause])
 
 
-def outflow_rules(settings: Settings) -> Sequence["OutflowRule"]:
-    """The rules of the configuration, compiled.
-
-    Raises:
-        ConfigurationInvalid: a condition can't be used.
-    """
-    return [_outflow_rule(settings, rule) for rule in settings.rules]
-
-
 @dataclass(frozen=True, slots=True)
 class Service:
     """Everything that responds: follower, workflows, deadlines, the reflex, and what break glass did meanwhile."""
@@ -182,6 +190,7 @@ async def open_service(
     from tocsin.respond.dbos_engine import open_engine
     from tocsin.respond.runner import Rules, Runner
     from tocsin.respond.shots import Shots
+    from tocsin.rulebook import outflow_rules
 
     rules = outflow_rules(settings)
     async with (
@@ -204,7 +213,7 @@ async def open_service(
         # On this event loop and in its thread: what the engine takes over runs where it was launched, as clients do.
         DBOS.launch()
         watch = OutflowWatch(rules, chain.reader)
-        follower = Follower(chain.feed, desk.store.cursor, watch, desk.incidents.detected)
+        follower = Follower(chain.feed, desk.store.cursor, watch, desk.deliver, history=chain.history)
         reflex = Reflex(
             settings=settings,
             chain=chain,
@@ -224,18 +233,3 @@ async def open_service(
             chain.sender_over,
         )
         yield Service(desk, chain, conductor, follower, adoption, reflex)
-
-
-def _outflow_rule(settings: Settings, rule: RuleSettings) -> "OutflowRule":
-    from tocsin.detect.conditions import Condition
-    from tocsin.detect.outflow import VARIABLES, OutflowRule
-
-    return OutflowRule(
-        name=rule.name,
-        emergency=rule.emergency,
-        symptom=rule.symptom,
-        contracts={contract_named(settings, name): name for name in rule.contracts},
-        window=timedelta(seconds=rule.window),
-        known_recipients=frozenset(account_of(account) for account in rule.known_recipients),
-        condition=Condition(rule.condition, VARIABLES, f"rule {rule.name}"),
-    )

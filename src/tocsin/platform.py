@@ -30,7 +30,7 @@ NATIVE_CONTRACTS: Mapping[str, ScriptHash] = {
     "neo": ScriptHash("0xef4073a0f2b305a38ec4050e4d3d28bc40ea63f5"),
 }
 BREAK_GLASS_TIMES = TimeLimits(
-    request_s=1.5, grace_s=0.2, doubt_s=10.0, quorum_s=4.0, confirm_s=4.0, silence_s=6.0, outcome_s=60.0
+    request_s=1.5, grace_s=0.2, doubt_s=10.0, quorum_s=3.0, confirm_s=3.0, silence_s=6.0, outcome_s=60.0
 )
 """Frozen nodes must cost little, and whoever waits in an emergency must soon hear what is known."""
 _APP_ID = "{app_id}"

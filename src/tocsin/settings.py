@@ -5,26 +5,24 @@ Relative paths are relative to the folder of the file. Any key can be overridden
 `TOCSIN_NETWORK__QUORUM`). Unknown keys are errors, with the nearest known one suggested.
 """
 
-import difflib
 import os
 import re
-import tomllib
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
-from types import UnionType
-from typing import Annotated, Any, ClassVar, Literal, Self, get_args, get_origin
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from tocsin.domain.actions import Autonomy
 from tocsin.domain.amounts import Gas
 from tocsin.domain.errors import ConfigurationInvalid
-from tocsin.domain.hashes import account_of, script_hash
+from tocsin.rule_settings import RuleSettings
+from tocsin.sections import FILE_BYTES_MAX, Account, ContractHash, Section, problems_in, read_table, suggestion
 
 CONFIGURATION_FILE = "tocsin.toml"
-CONFIGURATION_BYTES_MAX = 1 << 20
+CONFIGURATION_BYTES_MAX = FILE_BYTES_MAX
 NATIVE_NAMES = frozenset({"gas", "neo"})
 """Contracts that need no entry in the file."""
 
@@ -38,25 +36,9 @@ def _checked_fee(text: str) -> str:
     return text
 
 
-def _checked_hash(text: str) -> str:
-    return script_hash(text)
-
-
-def _checked_account(text: str) -> str:
-    return account_of(text)
-
-
 type FeeText = Annotated[str, AfterValidator(_checked_fee)]
-type ContractHash = Annotated[str, AfterValidator(_checked_hash)]
-type Account = Annotated[str, AfterValidator(_checked_account)]
 type PublicKeyHex = Annotated[str, Field(pattern="^0[23][0-9a-f]{64}$")]
 type Purpose = Literal["pause", "refill", "admin", "invoke"]
-
-
-class Section(BaseModel):
-    """A table of the file: unknown keys are refused, values can't be changed."""
-
-    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True)
 
 
 class EndpointSettings(Section):
@@ -138,19 +120,6 @@ class ProbeSettings(Section):
     reason: str = Field(min_length=1)
     stopped_by: tuple[str, ...]
     app: str | None = Field(default=None, min_length=1)
-
-
-class RuleSettings(Section):
-    """A rule for a symptom: `condition` is a CEL expression over the signal's variables; `window` in seconds."""
-
-    name: str
-    emergency: str
-    symptom: str
-    signal: Literal["outflow"] = "outflow"
-    contracts: tuple[str, ...] = Field(min_length=1)
-    window: float = Field(default=60, ge=1, le=86_400)
-    known_recipients: tuple[Account, ...] = ()
-    condition: str
 
 
 class BreakGlassSettings(Section):
@@ -257,28 +226,15 @@ def read_settings(path: Path) -> Settings:
     Raises:
         ConfigurationInvalid: it can't be read, is no TOML, or breaks the schema; every problem is named.
     """
-    try:
-        with path.open("rb") as file:
-            text = file.read(CONFIGURATION_BYTES_MAX + 1)
-        if len(text) > CONFIGURATION_BYTES_MAX:
-            raise ConfigurationInvalid(
-                "configuration-too-large", f"{path} has more than {CONFIGURATION_BYTES_MAX} bytes"
-            )
-        content = tomllib.loads(text.decode())
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigurationInvalid(
-            "configuration-unreadable", f"{path} can't be read: {error}", next_step="mend the file"
-        ) from error
+    content = read_table(path)
     try:
         # What begins with an underscore would be taken for an option of the library's own.
         settings = Settings(**{key: value for key, value in content.items() if not key.startswith("_")})
     except ValidationError as error:
-        raise _invalid(
-            path, [_problem(item) for item in error.errors(include_url=False, include_input=False)]
-        ) from error
+        raise _invalid(path, problems_in(error, Settings)) from error
     except SettingsError as error:  # a variable of the environment that should hold JSON
         raise _invalid(path, [f"the environment: {error}"]) from error
-    problems = [f"{key}: unknown key" for key in content if key.startswith("_")] + list(_dangling(settings))
+    problems = [f"{key}: unknown key" for key in content if key.startswith("_")] + list(dangling(settings))
     if problems:
         raise _invalid(path, problems)
     return _absolute(settings, path.resolve().parent)
@@ -293,12 +249,12 @@ def _invalid(path: Path, problems: Sequence[str]) -> ConfigurationInvalid:
     )
 
 
-def _dangling(settings: Settings) -> Iterator[str]:
+def dangling(settings: Settings) -> Iterator[str]:
     """Names that point nowhere, or to more than one thing."""
 
     def known(where: str, name: str, names: Collection[str]) -> Iterator[str]:
         if name not in names:
-            yield f"{where}: {name!r} is not defined{_suggestion(name, names)}"
+            yield f"{where}: {name!r} is not defined{suggestion(name, names)}"
 
     def contract(where: str, name: str) -> Iterator[str]:
         if _HASH.fullmatch(name) is None:
@@ -321,7 +277,7 @@ def _dangling(settings: Settings) -> Iterator[str]:
         yield from contract(f"{where}.paused", pause.paused.contract)
         captured = _names_in(pause.call.args)
         for name in sorted((_names_in(pause.paused.args) | set(_NAME.findall(pause.stops))) - captured):
-            yield f"{where}: {{{name}}} is no argument of its call{_suggestion(name, captured)}"
+            yield f"{where}: {{{name}}} is no argument of its call{suggestion(name, captured)}"
     for probe in settings.probes:
         where = f"probes.{probe.name}"
         yield from contract(f"{where}.call", probe.call.contract)
@@ -343,38 +299,6 @@ def _dangling(settings: Settings) -> Iterator[str]:
 
 def _names_in(arguments: Sequence[str]) -> set[str]:
     return {name[1] for argument in arguments if (name := _NAME.fullmatch(argument))}
-
-
-def _problem(item: Mapping[str, Any]) -> str:
-    location = [str(part) for part in item["loc"]]
-    where = ".".join(location)
-    if item["type"] == "extra_forbidden":
-        return f"{where}: unknown key{_suggestion(location[-1], _known_keys(location[:-1]))}"
-    return f"{where}: {item['msg']}"
-
-
-def _suggestion(name: str, known: Collection[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f" (did you mean {close[0]}?)" if close else ""
-
-
-def _known_keys(path: Sequence[str]) -> list[str]:
-    """The keys that the schema allows in the table at `path`; entries of arrays and tables count as a step."""
-    annotation: Any = Settings
-    for part in path:
-        if get_origin(annotation) in (tuple, dict):
-            annotation = next(filter(_is_section, get_args(annotation)), None)
-        elif _is_section(annotation) and part in annotation.model_fields:
-            annotation = annotation.model_fields[part].annotation
-            if get_origin(annotation) is UnionType:  # a section that may be absent
-                annotation = next(filter(_is_section, get_args(annotation)), None)
-        else:
-            return []
-    return list(annotation.model_fields) if _is_section(annotation) else []
-
-
-def _is_section(annotation: Any) -> bool:
-    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
 def _absolute(settings: Settings, folder: Path) -> Settings:

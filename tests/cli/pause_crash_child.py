@@ -25,7 +25,7 @@ class KilledAfterPut(FileOutbox):
 
 async def main(configuration: Path) -> None:
     settings = read_settings(configuration)
-    settings.state.mkdir(mode=0o700)
+    settings.state.mkdir(mode=0o700, exist_ok=True)
     about = {"run": "child", "by": "carol", "reason": "the first try", "target": "all"}
     outbox = KilledAfterPut(settings.state / OUTBOX_FILE, about)
     async with open_break_glass(settings, outbox, run="child", tell=print) as glass:

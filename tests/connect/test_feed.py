@@ -1,23 +1,28 @@
 """The feed: every block comes, in order, whatever happens to WebSockets and nodes."""
 
 import asyncio
+import itertools
 import secrets
+from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from fakes.endpoint import answering, proxy
 from fakes.outbox import MemoryOutbox
+from fakes.payments import Payment
+from fakes.socket_endpoint import socket_proxy
 from miniapp_platform.chain import Authority
 from miniapp_platform.script import transfer_gas
-from private_chain import GAS, PrivateChain
+from private_chain import GAS, QUICK, PrivateChain
 from tocsin.connect.neo.chain import NeoChain
 from tocsin.connect.neo.feed import HeadTracker
-from tocsin.connect.neo.network import Endpoint, NetworkConfig
-from tocsin.connect.ports import Argument, BlockTransaction, Invocation, ParameterType
+from tocsin.connect.neo.network import Endpoint, HealthLimits, NetworkConfig
+from tocsin.connect.ports import Argument, BlockTransaction, Invocation, ParameterType, Sent
 from tocsin.domain.errors import Unavailable
-from tocsin.domain.hashes import ScriptHash
+from tocsin.domain.hashes import ScriptHash, TxHash
 
 PATIENCE_S = 20.0
 NO_WEBSOCKET = "ws://127.0.0.1:9/ws"
@@ -30,9 +35,10 @@ def chain_of(config: NetworkConfig) -> NeoChain:
 class Follower:
     """Follows the feed as a detector would: from the last block it has to each new head, without a gap."""
 
-    def __init__(self, chain: NeoChain) -> None:
+    def __init__(self, chain: NeoChain, transactions: dict[int, list[TxHash]] | None = None) -> None:
         self._chain = chain
         self._heads = chain.feed.heads()
+        self._transactions = transactions
         self.heights: list[int] = []
 
     async def follow(self, blocks: int) -> None:
@@ -43,8 +49,10 @@ class Follower:
                 head = await anext(self._heads)
                 following = self.heights[-1] + 1 if self.heights else head
                 for height in range(following, head + 1):
-                    block = await self._chain.feed.block(height)
+                    block = await self._chain.feed.block(height, confirmed=self._transactions is not None)
                     self.heights.append(block.height)
+                    if self._transactions is not None:
+                        self._transactions[block.height] = [each.tx for each in block.transactions]
 
     @property
     def without_gap(self) -> bool:
@@ -152,6 +160,135 @@ async def test_a_faulted_transaction_has_no_notifications(private_chain: Private
     assert (tx.halted, tx.notifications) == (False, ())
 
 
+async def test_a_confirmed_block_is_what_a_quorum_tells(private_chain: PrivateChain) -> None:
+    async with chain_of(private_chain.config()) as chain:
+        head = await chain.reader.height()
+        assert await chain.feed.block(head, confirmed=True) == await chain.feed.block(head)
+        # One that some do not have yet is waited for.
+        assert (await chain.feed.block(await private_chain.height() + 2, confirmed=True)).height > head
+
+
+@pytest.mark.parametrize(
+    ("method", "change"),
+    [
+        ("getblock", lambda block: block | {"hash": "0x" + "00" * 32}),
+        ("getblock", lambda block: block | {"tx": []}),
+        ("getapplicationlog", lambda log: log | {"executions": [log["executions"][0] | {"vmstate": "FAULT"}]}),
+        ("getapplicationlog", lambda log: log | {"executions": [log["executions"][0] | {"notifications": []}]}),
+    ],
+    ids=["hash", "transactions", "state", "notifications"],
+)
+async def test_a_lie_about_a_block_is_outvoted_and_its_teller_named(
+    private_chain: PrivateChain, method: str, change: Callable[[dict[str, Any]], dict[str, Any]]
+) -> None:
+    payment = Payment.of(private_chain)
+    validator, *others = private_chain.endpoints()
+    async with proxy(validator.url, answering(method, change)) as liar:
+        endpoints = (Endpoint("liar", "willow", liar.url), *others)
+        config = replace(private_chain.config(endpoints=endpoints), times=replace(QUICK, grace_s=1.0))
+        async with chain_of(config) as chain:
+            sent = await chain.sender.submit("run-1", payment.calls, purpose="refill")
+            included = await chain.sender.wait(sent)
+            block = await chain.feed.block(included.height, confirmed=True)
+            status = (await chain.survey())[0]
+    transaction = next(each for each in block.transactions if each.tx == sent.tx)
+    assert (transaction.halted, len(transaction.notifications)) == (True, 1)
+    assert (status.endpoint.name, status.set_aside) == ("liar", True)
+    assert f"contradicts the majority: its block {block.height}" in (status.problem or "")
+
+
+async def test_a_block_without_a_quorum_is_not_confirmed(private_chain: PrivateChain) -> None:
+    validator, follower, other = private_chain.endpoints()
+    endpoints = (validator, replace(follower, url="http://127.0.0.1:9"), replace(other, url="http://127.0.0.1:9"))
+    config = replace(private_chain.config(endpoints=endpoints), times=replace(QUICK, quorum_s=0.3))
+    async with chain_of(config) as chain:
+        with pytest.raises(Unavailable) as unconfirmed:
+            await chain.feed.block(1, confirmed=True)
+        assert (await chain.feed.block(1)).height == 1
+    assert unconfirmed.value.code == "block-unconfirmed"
+
+
+async def test_a_liar_is_never_the_source_of_a_head(private_chain: PrivateChain) -> None:
+    validator, *others = private_chain.endpoints()
+    assert validator.ws is not None
+
+    def ahead(message: dict[str, Any]) -> dict[str, Any]:
+        if message.get("method") != "header_of_added_block":
+            return message
+        return message | {"params": [message["params"][0] | {"index": message["params"][0]["index"] + 1_000}]}
+
+    async with (
+        proxy(validator.url, answering("getblockcount", lambda count: count + 1_000)) as liar,
+        socket_proxy(validator.ws, ahead) as socket,
+    ):
+        endpoints = (Endpoint("liar", "willow", liar.url, socket.url), *others)
+        async with chain_of(private_chain.config(endpoints=endpoints)) as chain:
+            follower = Follower(chain)
+            await follower.follow(8)
+            await follower.close()
+            assert await chain.reader.height() <= await private_chain.height()
+            status = (await chain.survey())[0]
+    assert follower.without_gap
+    assert follower.heights[-1] <= await private_chain.height()
+    assert status.set_aside
+    assert "ahead of all others" in (status.problem or "")
+
+
+async def test_no_block_is_skipped_or_handled_twice_while_nodes_fail_under_traffic(private_chain: PrivateChain) -> None:
+    await follow_through_faults(private_chain, rounds=1)
+
+
+@pytest.mark.full
+@pytest.mark.timeout(300)
+async def test_no_block_is_skipped_or_handled_twice_in_a_long_run_of_failures(private_chain: PrivateChain) -> None:
+    await follow_through_faults(private_chain, rounds=6)
+
+
+async def follow_through_faults(private_chain: PrivateChain, *, rounds: int) -> None:
+    """Freezes, kills and restarts nodes one after the other, while payments are made and the watch sets aside.
+
+    The follower asks for confirmed blocks; afterwards every payment is in exactly one of them.
+    """
+    payment, sent = Payment.of(private_chain), list[TxHash]()
+    config = replace(private_chain.config(), health=HealthLimits(lag_blocks=5, return_s=0.5))
+
+    async def pay(chain: NeoChain) -> None:
+        for number in itertools.count():
+            sent.append((await chain.sender.submit(f"payment-{number}", payment.calls, purpose="refill")).tx)
+            await asyncio.sleep(0.02)
+
+    async with chain_of(config) as chain:
+        seen: dict[int, list[TxHash]] = {}
+        follower = Follower(chain, seen)
+        watching, paying = asyncio.create_task(chain.watch()), asyncio.create_task(pay(chain))
+        try:
+            for _ in range(rounds):
+                await follower.follow(5)
+                with private_chain.frozen(private_chain.followers[0]):
+                    await follower.follow(10)
+                await follower.follow(5)
+                private_chain.followers[1].kill()
+                await follower.follow(10)
+                await private_chain.followers[1].restart()
+                await private_chain.in_step()
+                with private_chain.frozen(private_chain.validator):
+                    await asyncio.sleep(0)
+                await follower.follow(10)
+        finally:
+            for task in (watching, paying):
+                task.cancel()
+            ended = await asyncio.gather(watching, paying, return_exceptions=True)
+        assert all(isinstance(end, asyncio.CancelledError) for end in ended), ended
+        last = max([(await chain.sender.wait(Sent("", tx, 10**6))).height for tx in sent[-1:]])
+        while follower.heights[-1] < last:
+            await follower.follow(1)
+        await follower.close()
+    assert follower.without_gap
+    handled = [tx for height in follower.heights for tx in seen[height]]
+    assert sorted(tx for tx in handled if tx in set(sent)) == sorted(sent)
+    assert len(sent) > 20
+
+
 async def test_a_block_that_is_not_there_yet_is_unavailable(private_chain: PrivateChain) -> None:
     async with chain_of(private_chain.config()) as chain:
         with pytest.raises(Unavailable, match="block 100000000"):
@@ -166,8 +303,13 @@ async def test_blocks_come_from_another_endpoint_when_one_fails(private_chain: P
             assert (await chain.feed.block(2)).height == 2
 
 
+def tracker_of(quorum: int, *names: str) -> HeadTracker:
+    """A tracker of endpoints, each of a provider of its own."""
+    return HeadTracker([Endpoint(name, f"provider of {name}", "http://127.0.0.1:9") for name in names], quorum)
+
+
 def test_a_head_is_told_once_and_never_goes_back() -> None:
-    tracker = HeadTracker()
+    tracker = tracker_of(1, "a", "b")
     told = [
         tracker.head_after({"a": 5}, 0.0, 5.0),
         tracker.head_after({"a": 5, "b": 5}, 0.1, 5.0),
@@ -177,11 +319,34 @@ def test_a_head_is_told_once_and_never_goes_back() -> None:
     assert told == [5, None, None, 6]
 
 
-def test_an_endpoint_that_claims_blocks_which_never_come_is_left_behind_in_time() -> None:
-    tracker = HeadTracker()
-    assert tracker.head_after({"liar": 1_000_000, "honest": 5}, 0.0, 5.0) == 1_000_000
-    told = [tracker.head_after({"liar": 1_000_000, "honest": 5 + second}, float(second), 5.0) for second in range(1, 9)]
-    assert told == [None] * 5 + [11, 12, 13]
+def test_a_head_is_what_a_quorum_of_providers_has() -> None:
+    tracker = tracker_of(2, "a", "b", "c")
+    assert tracker.head_after({"a": 7}, 0.0, 5.0) is None
+    assert tracker.claims_more
+    assert tracker.head_after({"b": 6}, 0.1, 5.0) == 6
+    assert tracker.head_after({"c": 7}, 0.2, 5.0) == 7
+    assert not tracker.claims_more
+
+
+def test_endpoints_of_one_provider_make_no_quorum() -> None:
+    endpoints = [Endpoint(name, "alder", "http://127.0.0.1:9") for name in ("a", "b")]
+    tracker = HeadTracker([*endpoints, Endpoint("c", "birch", "http://127.0.0.1:9")], 2)
+    assert tracker.head_after({"a": 9, "b": 9}, 0.0, 5.0) is None
+    assert tracker.head_after({"c": 8}, 0.1, 5.0) == 8
+
+
+def test_a_claim_of_blocks_that_nobody_else_has_moves_nothing() -> None:
+    tracker = tracker_of(2, "liar", "a", "b")
+    heights = {"liar": 1_000_000, "a": 5, "b": 5}
+    assert tracker.head_after(heights, 0.0, 5.0) == 5
+    assert [tracker.head_after({"liar": 2_000_000, "a": 6, "b": 6}, 1.0, 5.0)] == [6]
+
+
+def test_when_the_others_fall_silent_the_heads_go_on_after_a_bounded_time() -> None:
+    tracker = tracker_of(2, "a", "b")
+    assert tracker.head_after({"a": 5, "b": 5}, 0.0, 5.0) == 5
+    told = [tracker.head_after({"a": 5 + second}, float(second), 5.0) for second in range(1, 8)]
+    assert told == [None] * 5 + [11, 12]
 
 
 async def _find(chain: NeoChain, tx: str) -> BlockTransaction:

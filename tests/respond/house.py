@@ -40,6 +40,13 @@ TEXT = """\
 | ----- | -------- | ------------- | ---------- |
 | P0    | Critical | 15 min        | funds lost |
 
+### Incident Command System
+
+**Roles:**
+
+- **Incident Commander (IC)**: Overall incident management
+- **Technical Lead (TL)**: Technical investigation and resolution
+
 ## Emergencies
 
 ### 1. Exploit (P0)
@@ -64,9 +71,8 @@ TEXT = """\
 
     - Review recent transactions
 """
-FIRST_LINE = 19
+PAUSE_LINE = 1 + TEXT[: TEXT.index("neo-go")].count("\n")
 """Where the first alternative of the pause stands."""
-SECOND_LINE = 22
 
 
 def public_key(person: str) -> str:

@@ -5,7 +5,7 @@ remembers under which key it was changed, and changes once a key.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -26,16 +26,22 @@ class World:
 
     `answers` holds errors for the calls to come, by method (`bind setPaused`, `preflight setPaused`, or `run`, `verify`
     and `recall`); each is raised once. A `lost` reply is an error that `run` raises after the change has been made.
+    What happens `meanwhile` happens at the beginning of the call, once.
     """
 
     holds: bool = True
     answers: dict[str, list[Exception]] = field(default_factory=lambda: defaultdict[str, list[Exception]](list))
     lost: list[Exception] = field(default_factory=list[Exception])
+    meanwhile: dict[str, Callable[[], Awaitable[object]]] = field(
+        default_factory=dict[str, Callable[[], Awaitable[object]]]
+    )
     asked: list[str] = field(default_factory=list[str])
     changed: dict[str, Receipt] = field(default_factory=dict[str, Receipt])
 
-    def called(self, call: str) -> None:
+    async def called(self, call: str) -> None:
         self.asked.append(call)
+        if call in self.meanwhile:
+            await self.meanwhile.pop(call)()
         if self.answers[call]:
             raise self.answers[call].pop(0)
 
@@ -71,23 +77,23 @@ class Pause:
         method, args = arguments["method"], arguments["args"]
         assert isinstance(method, str)
         assert isinstance(args, list)
-        self.world.called(f"bind {method}")
+        await self.world.called(f"bind {method}")
         return Input(method, tuple(str(each) for each in args))
 
     async def preflight(self, given: Input) -> Preflight:
-        self.world.called(f"preflight {given.method}")
+        await self.world.called(f"preflight {given.method}")
         return Preflight(f"{given.method}({', '.join(given.args)})", {"paused": False}, (SWITCH,))
 
     async def run(self, key: str, given: Input, before: Mapping[str, Json]) -> Receipt:
-        self.world.called("run")
+        await self.world.called("run")
         return self.world.change(key)
 
     async def recall(self, key: str, given: Input, before: Mapping[str, Json]) -> Receipt | None:
-        self.world.called("recall")
+        await self.world.called("recall")
         return self.world.changed.get(key)
 
     async def verify(self, key: str, given: Input, before: Mapping[str, Json], receipt: Receipt) -> Verification:
-        self.world.called("verify")
+        await self.world.called("verify")
         return Verification(self.world.holds, "it is paused" if self.world.holds else "nothing is paused", height=7)
 
     async def compensate(self, key: str, given: Input, before: Mapping[str, Json], receipt: Receipt) -> Receipt:
@@ -111,7 +117,7 @@ class Read(Pause):
     changes: ClassVar[bool] = False
 
     async def preflight(self, given: Input) -> Preflight:
-        self.world.called(f"preflight {given.method}")
+        await self.world.called(f"preflight {given.method}")
         return Preflight(f"read {given.method}")
 
     async def run(self, key: str, given: Input, before: Mapping[str, Json]) -> Receipt:

@@ -2,15 +2,16 @@
 
 import asyncio
 from datetime import timedelta
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from tocsin.app import open_desk
 from tocsin.cli.options import ActingOptions, Options
 from tocsin.cli.output import EXIT_DID_NOT_HOLD, EXIT_DONE, moment, out, print_json
 from tocsin.domain.canonical import Json
-from tocsin.reflex.arming import Armament, ArmingRow
+
+if TYPE_CHECKING:
+    from tocsin.reflex.arming import Armament
 
 
 def arm(*, days: Annotated[float, Parameter(name="--days")] = 30.0, options: ActingOptions | None = None) -> None:
@@ -18,15 +19,17 @@ def arm(*, days: Annotated[float, Parameter(name="--days")] = 30.0, options: Act
 
     Parameters
     ----------
-    days: For how many days you consent (at most 90).
+    days
+        For how many days you consent (at most 90).
     """
+    from tocsin.app import open_desk
     from tocsin.reflexes import arm as consent
     from tocsin.reflexes import current_armament
 
     options = options or ActingOptions()
     settings = options.settings()
 
-    async def main() -> Armament:
+    async def main() -> "Armament":
         async with open_desk(settings) as desk:
             principal = desk.principals.get(options.principal(settings)).id
             sign = await desk.signer(principal)
@@ -41,14 +44,17 @@ def disarm(*, reason: str, options: ActingOptions | None = None) -> None:
 
     Parameters
     ----------
-    reason: Why; it is kept.
+    reason
+        Why; it is kept.
     """
+    from tocsin.app import open_desk
+    from tocsin.reflex.arming import ArmingRow
     from tocsin.reflexes import current_armament
 
     options = options or ActingOptions()
     settings = options.settings()
 
-    async def main() -> Armament:
+    async def main() -> "Armament":
         async with open_desk(settings) as desk:
             principal = desk.principals.get(options.principal(settings)).id
             await desk.store.armings.append(ArmingRow(principal, desk.clock.now(), None, None, None, reason))
@@ -59,12 +65,13 @@ def disarm(*, reason: str, options: ActingOptions | None = None) -> None:
 
 def armed(*, options: Options | None = None) -> int:
     """Show what the reflex would do and who has armed it. Exit code 1 if it is not armed."""
+    from tocsin.app import open_desk
     from tocsin.reflexes import current_armament
 
     options = options or Options()
     settings = options.settings()
 
-    async def main() -> Armament:
+    async def main() -> "Armament":
         async with open_desk(settings) as desk:
             return await current_armament(settings, desk.store.armings, desk.principals, desk.clock)
 
@@ -73,7 +80,7 @@ def armed(*, options: Options | None = None) -> int:
     return EXIT_DONE if found.armed else EXIT_DID_NOT_HOLD
 
 
-def _show(found: Armament, options: Options) -> None:
+def _show(found: "Armament", options: Options) -> None:
     if options.json:
         document: dict[str, Json] = {
             "armed": found.armed,

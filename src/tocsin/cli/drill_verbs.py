@@ -45,8 +45,10 @@ def demo(
 
     Parameters
     ----------
-    serve: Keep the platform and Tocsin up afterwards, until Ctrl-C.
-    json: Tell the story on standard error, and print the report as one JSON object.
+    serve
+        Keep the platform and Tocsin up afterwards, until Ctrl-C.
+    json
+        Tell the story on standard error, and print the report as one JSON object.
     """
     from tocsin.cli.drill_views import StoryTeller
 
@@ -80,10 +82,14 @@ def drill(
 
     Parameters
     ----------
-    name: Which drill.
-    sabotage: Break the remedy too; the drill must then fail honestly.
-    same_block: Arm the reflex first, so that the pause stands before the theft in the theft's own block.
-    json: Print the report as one JSON object.
+    name
+        Which drill.
+    sabotage
+        Break the remedy too; the drill must then fail honestly.
+    same_block
+        Arm the reflex first, so that the pause stands before the theft in the theft's own block.
+    json
+        Print the report as one JSON object.
     """
     from tocsin.cli.drill_views import StoryTeller
 

@@ -60,8 +60,10 @@ def declare(
 
     Parameters
     ----------
-    emergency: Which emergency of the runbook: its slug, number or title.
-    severity: Another severity than the runbook's. Unsure means higher.
+    emergency
+        Which emergency of the runbook: its slug, number or title.
+    severity
+        Another severity than the runbook's. Unsure means higher.
     """
     options = options or ActingOptions()
 
@@ -134,7 +136,8 @@ def approve(run: str, /, *, options: ActingOptions | None = None) -> None:
 
     Parameters
     ----------
-    run: The run, such as INC-2026-0001/1.0.1.
+    run
+        The run, such as INC-2026-0001/1.0.1.
     """
     options = options or ActingOptions()
     incident = run.split("/", 1)[0]
@@ -186,7 +189,8 @@ def close(
 
     Parameters
     ----------
-    false_alarm: Says that nothing happened; there is no other way to close.
+    false_alarm
+        Says that nothing happened; there is no other way to close.
     """
     if not false_alarm:
         raise Refused(
@@ -220,9 +224,12 @@ def run(
 
     Parameters
     ----------
-    number: The step's number in the runbook.
-    choice: Which of the step's choices, counted from 0.
-    alternative: Which alternative of the choice, counted from 0.
+    number
+        The step's number in the runbook.
+    choice
+        Which of the step's choices, counted from 0.
+    alternative
+        Which alternative of the choice, counted from 0.
     """
     _record(options, incident, StepRequested(number, reason, choice, alternative), f"step {number} requested")
 
@@ -247,7 +254,8 @@ def tick(incident: str, number: int, item: int, text: str = "", /, *, options: A
 
     Parameters
     ----------
-    item: Which item, counted from 0.
+    item
+        Which item, counted from 0.
     """
     _record(options, incident, ItemTicked(number, item, text), f"step {number}, item {item} ticked")
 

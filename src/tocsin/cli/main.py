@@ -26,6 +26,7 @@ _VERBS = {
     "serving": ("init", "serve"),
     "drill_verbs": ("demo", "drill"),
     "runbook_verbs": ("runbook", "dry_run"),
+    "rule_verbs": ("rules", "backtest"),
     "tx_verbs": ("tx",),
     "pause_verbs": ("pause",),
     "arm_verbs": ("arm", "disarm", "armed"),

@@ -69,7 +69,9 @@ def print_error(error: TocsinError, *, as_json: bool) -> None:
     if as_json:
         print_json({"error": error.as_json()})
     err = _console("err")
-    err.print(f"[bold red]{_HEADINGS.get(type(error), 'Failed')}:[/] ", end="")
+    # A narrower error stands under the heading of what it is a kind of.
+    heading = next((heading for kind, heading in _HEADINGS.items() if isinstance(error, kind)), "Failed")
+    err.print(f"[bold red]{heading}:[/] ", end="")
     err.print(error.message, markup=False)
     file, line = error.data.get("file"), error.data.get("line")
     if isinstance(file, str) and isinstance(line, int):

@@ -69,16 +69,25 @@ def pause(
 
     Parameters
     ----------
-    all_: Pause everything.
-    app: Pause this app only.
-    reason: Why. It is written to the chain where the contract takes it, and to the timeline.
-    dry_run: Try it and send nothing.
-    force: Send it even though its test invocation FAULTs.
-    offline_bundle: Write signed pauses of everything and of each app to this new file, and send nothing. Whoever holds
+    all_
+        Pause everything.
+    app
+        Pause this app only.
+    reason
+        Why. It is written to the chain where the contract takes it, and to the timeline.
+    dry_run
+        Try it and send nothing.
+    force
+        Send it even though its test invocation FAULTs.
+    offline_bundle
+        Write signed pauses of everything and of each app to this new file, and send nothing. Whoever holds
         the file can pause until it expires.
-    windows: For a bundle: how many windows of validity one after the other, each as long as the chain allows.
-    send: Send the pause of the target from a bundle. Needs no key.
-    state: Where the outbox file is kept (default: the state folder of the configuration).
+    windows
+        For a bundle: how many windows of validity one after the other, each as long as the chain allows.
+    send
+        Send the pause of the target from a bundle. Needs no key.
+    state
+        Where the outbox file is kept (default: the state folder of the configuration).
     """
     options = options or ActingOptions()
     target = _target(all_=all_, app=app, bundle=offline_bundle is not None or send is not None)

@@ -31,7 +31,8 @@ def show(emergency: str | None = None, /, *, file: RunbookFile = None, options: 
 
     Parameters
     ----------
-    emergency: An emergency's slug, number or title; all of the document without one.
+    emergency
+        An emergency's slug, number or title; all of the document without one.
     """
     from tocsin.runbook.as_json import emergency_json, runbook_json
     from tocsin.runbook.source import read_runbook
@@ -96,7 +97,8 @@ def dry_run(emergency: str, /, *, file: RunbookFile = None, options: Options | N
 
     Parameters
     ----------
-    emergency: The emergency's slug, number or title.
+    emergency
+        The emergency's slug, number or title.
     """
     from tocsin.runbook.source import read_runbook
 

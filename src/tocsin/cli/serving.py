@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tocsin.cli.options import JsonFlag, Options
-from tocsin.cli.output import err, log_to_standard_error, out, print_json
+from tocsin.cli.output import err, log_to_standard_error, moment, out, print_json
 from tocsin.domain.errors import Refused
 
 if TYPE_CHECKING:
     from tocsin.connect.neo.nodes import EndpointStatus
+    from tocsin.respond.news import News
     from tocsin.settings import Settings
+
+_TELL_S = 0.25
 
 
 def init(path: Path | None = None, /, *, json: JsonFlag = False) -> None:
@@ -20,8 +23,10 @@ def init(path: Path | None = None, /, *, json: JsonFlag = False) -> None:
 
     Parameters
     ----------
-    path: Where to write it (default: tocsin.toml in this folder).
-    json: Print one JSON document.
+    path
+        Where to write it (default: tocsin.toml in this folder).
+    json
+        Print one JSON document.
     """
     from tocsin.settings import CONFIGURATION_FILE
 
@@ -65,6 +70,7 @@ async def _until_told(settings: "Settings") -> None:
 
 async def _serve(settings: "Settings") -> None:
     from tocsin.app import open_service
+    from tocsin.respond.news import News
 
     async with open_service(settings) as service:
         for endpoint in await service.chain.survey():
@@ -77,7 +83,18 @@ async def _serve(settings: "Settings") -> None:
         else:
             err.print(f"Runbook {runbook.file} (SHA-256 {runbook.hash[:12]}) is accepted.", markup=False)
         err.print(f"Watching {settings.name}, mode {settings.mode}. Ctrl-C ends it.", markup=False)
-        await service.run()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(service.run(), name="service")
+            tasks.create_task(_tell(News(service.desk.incidents)), name="tell")
+
+
+async def _tell(news: "News") -> None:
+    """Prints what happens in incidents, from now on, until cancelled."""
+    await news.catch_up()
+    while True:
+        for new in await news.latest():
+            err.print(f"{moment(new.entry.at)}  {new.incident}  {new.entry.author}: {new.entry.sentence}", markup=False)
+        await asyncio.sleep(_TELL_S)
 
 
 def _line(status: "EndpointStatus") -> str:

@@ -39,7 +39,7 @@ def propose(
     *arguments: str,
     from_: Annotated[str | None, Parameter(name="--from")] = None,
     m: int | None = None,
-    public_key: tuple[str, ...] = (),
+    public_key: Annotated[tuple[str, ...], Parameter(negative=())] = (),
     output: File = None,
     valid_for: float = 4.0,
     options: Options | None = None,
@@ -48,14 +48,22 @@ def propose(
 
     Parameters
     ----------
-    contract: The contract: its name in the configuration, gas, neo, or its hash.
-    method: The method to call.
-    arguments: Its arguments. Write -- before the first one that begins with a minus sign.
-    from_: The account: its name in [accounts] of the configuration, or its verification script (hexadecimal, base64).
-    m: Instead of --from: how many of the keys given by --public-key must sign.
-    public_key: A member's public key (compressed, hexadecimal); once for each member.
-    output: The file to write (default: tx-HASH.json in this folder). An existing one is never overwritten.
-    valid_for: For how many hours it can be signed and sent, as far as the network allows.
+    contract
+        The contract: its name in the configuration, gas, neo, or its hash.
+    method
+        The method to call.
+    arguments
+        Its arguments. Write -- before the first one that begins with a minus sign.
+    from_
+        The account: its name in [accounts] of the configuration, or its verification script (hexadecimal, base64).
+    m
+        Instead of --from: how many of the keys given by --public-key must sign.
+    public_key
+        A member's public key (compressed, hexadecimal); once for each member.
+    output
+        The file to write (default: tx-HASH.json in this folder). An existing one is never overwritten.
+    valid_for
+        For how many hours it can be signed and sent, as far as the network allows.
     """
     options = options or Options()
     settings = options.settings()
@@ -87,8 +95,10 @@ def show(file: Path, *more: Path, options: Options | None = None) -> None:
 
     Parameters
     ----------
-    file: The file that went round.
-    more: Further files of the same transaction; their signatures are put together.
+    file
+        The file that went round.
+    more
+        Further files of the same transaction; their signatures are put together.
     """
     options = options or Options()
     settings = options.settings()
@@ -118,12 +128,18 @@ def sign(
 
     Parameters
     ----------
-    file: The file that went round.
-    more: Further files of the same transaction; their signatures are put together.
-    key: Sign with the key for this purpose ([keys.NAME] of the configuration).
-    as_: Sign as this person, with their own key ([people.NAME]).
-    output: Another file to write, which must not be there yet (default: the first file is replaced).
-    yes: Don't ask. Without it, and without a terminal, nothing is signed.
+    file
+        The file that went round.
+    more
+        Further files of the same transaction; their signatures are put together.
+    key
+        Sign with the key for this purpose ([keys.NAME] of the configuration).
+    as_
+        Sign as this person, with their own key ([people.NAME]).
+    output
+        Another file to write, which must not be there yet (default: the first file is replaced).
+    yes
+        Don't ask. Without it, and without a terminal, nothing is signed.
     """
     from tocsin.cosigning import load, open_proposals, save, standing_of
 
@@ -174,8 +190,10 @@ def send(file: Path, *more: Path, options: Options | None = None) -> None:
 
     Parameters
     ----------
-    file: The file that went round.
-    more: Further files of the same transaction; their signatures are put together.
+    file
+        The file that went round.
+    more
+        Further files of the same transaction; their signatures are put together.
     """
     options = options or Options()
     settings = options.settings()

@@ -43,7 +43,9 @@ def print_description(console: Console, description: "Description", expires: dat
 
 def _print_call(console: Console, call: "CallWords") -> None:
     name = call.configured or call.calls_itself or call.contract
-    console.print(f"  calls     {name}.{call.method}({'' if call.arguments else 'no arguments'})", markup=False)
+    console.print(
+        f"  calls     {name}.{call.method}({', '.join(argument.text for argument in call.arguments)})", markup=False
+    )
     itself = "" if call.calls_itself is None else f", calls itself {call.calls_itself!r}"
     known = "" if call.configured else ", not in the configuration"
     console.print(f"            contract {call.contract}{itself}{known}", markup=False)

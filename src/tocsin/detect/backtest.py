@@ -24,7 +24,6 @@ GROUP_TRANSACTIONS_MAX = 400
 """So many blocks, or blocks with so many transactions, are judged together: their balances are asked for in one go."""
 WARM_UP_BLOCKS_MAX = 30_000
 CURVE_POINTS_MAX = 400
-NEWEST_FIRINGS_MAX = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,22 +69,25 @@ class Firing:
     known: str | None = None
     """The known incident that it tells of, or None: a false positive, if the list of known ones is complete."""
 
-    def joined_by(self, judgement: Judgement) -> "Firing":
-        rule, movement = judgement.rule.name, judgement.movement
+    def joined_by(self, fired: Sequence[Judgement]) -> "Firing":
+        """With what fired in one more block."""
+        # Two rules judge the same movement: what it took counts once.
+        amounts = {id(judgement.movement): judgement.movement.amount for judgement in fired}
+        newest = fired[-1].movement
         return replace(
             self,
-            rules=self.rules if rule in self.rules else (*self.rules, rule),
-            last=movement.height,
-            last_at=movement.at,
-            amount=self.amount + Gas(movement.amount),
-            sum_max=max(self.sum_max, judgement.window.sum),
+            rules=tuple(dict.fromkeys([*self.rules, *(judgement.rule.name for judgement in fired)])),
+            last=newest.height,
+            last_at=newest.at,
+            detections=self.detections + len({(j.rule.name, j.movement.tx) for j in fired}),
+            amount=self.amount + Gas(sum(amounts.values())),
+            sum_max=max(self.sum_max, *(judgement.window.sum for judgement in fired)),
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """What left one contract, over the blocks: point i stands for `blocks_a_point` blocks from block
-    `first + i × blocks_a_point` on."""
+    """What left one contract: each point stands for `blocks_a_point` blocks, the first one from block `first` on."""
 
     contract: ScriptHash
     contract_name: str
@@ -159,7 +161,7 @@ class Backtest:
         self._tapes: dict[ScriptHash, _Tape] = {contract: _Tape() for contract in self._bench.watched}
         self._blocks_a_point = 1
         self._first = 0
-        self._transactions = self._movements = self._detections = 0
+        self._transactions = self._movements = 0
 
     async def run(self, first: int, last: int, known: Sequence[KnownIncident] = ()) -> BacktestReport:
         """Judges the blocks from `first` to `last`.
@@ -190,7 +192,7 @@ class Backtest:
             last_at=ended.time,
             transactions=self._transactions,
             movements=self._movements,
-            detections=self._detections,
+            detections=sum(firing.detections for firing in firings),
             balances=balances.source,
             firings=tuple(replace(f, known=next((k.name for k in known if k.covers(f)), None)) for f in firings),
             curves=tuple(self._curve(contract, last) for contract in sorted(self._tapes, key=self._name)),
@@ -252,17 +254,17 @@ class Backtest:
             highest[point] = max(highest.get(point, 0), judgement.window.sum.fractions)
 
     def _record(self, fired: Sequence[Judgement]) -> None:
-        if not fired:
-            return
-        self._detections += len({(j.rule.name, j.movement.contract, j.movement.tx) for j in fired})
+        """Takes in what fired in one block."""
+        by_key: dict[str, list[Judgement]] = {}
         for judgement in fired:
-            key, quiet = _key(judgement), judgement.rule.longest_window
-            firing, patience = self._open.get(key, (None, timedelta()))
-            if firing is None or judgement.movement.at - firing.last_at > max(patience, quiet):
-                if firing is not None:
-                    self._closed.append(firing)
-                firing = _firing(judgement)
-            self._open[key] = (firing.joined_by(judgement), max(patience, quiet))
+            by_key.setdefault(_key(judgement), []).append(judgement)
+        for key, judgements in by_key.items():
+            quiet = max(judgement.rule.longest_window for judgement in judgements)
+            firing, patience = self._open.get(key, (None, quiet))
+            if firing is not None and judgements[0].movement.at - firing.last_at > patience:
+                self._closed.append(firing)
+                firing = None
+            self._open[key] = ((firing or _firing(judgements[0])).joined_by(judgements), max(patience, quiet))
 
     def _curve(self, contract: ScriptHash, last: int) -> Curve:
         tape = self._tapes[contract]

@@ -22,8 +22,8 @@ from tocsin.drill.responders import SIMULATED, Skip, Team
 from tocsin.drill.story import Narrator, Voice
 from tocsin.incident.events import DetectionJoined
 from tocsin.incident.state import IncidentState, StepStatus
-from tocsin.incident.timeline import timeline
 from tocsin.incident.waiting import Waiting
+from tocsin.respond.news import News
 from tocsin.runbook.model import Emergency
 
 EMERGENCY = "smart-contract-exploit"
@@ -87,13 +87,14 @@ class Scene:
             HonestTraffic(self._platform, self._client) as traffic,
             _running(self._narrate(), "narrator"),
             pot_shown(self._platform, self._narrator, protected=True),
+            asyncio.TaskGroup() as attackers,
         ):
             self._traffic = traffic
             await self._until(lambda: traffic.report.placed >= ORDERS_BEFORE)
             self._narrator.say(Voice.USERS, f"{traffic.report.placed} honest orders went through")
             if self._armed and not await self._until(lambda: self._service.reflex.ready):
                 self._narrator.say(Voice.STAGE, "the reflex did not become ready")
-            attacking = asyncio.create_task(self._attack.run(), name="attack")
+            attacking = attackers.create_task(self._attack.run(), name="attack")
             broadcast = await self._attack.first_broadcast()
             self._narrator.say(Voice.ATTACKER, f"the attack begins: transaction {broadcast.transaction}")
             await self._response(attacking)
@@ -166,11 +167,11 @@ class Scene:
 
     async def _narrate(self) -> None:
         """Says what is new: on the timelines of the incidents, with the attacker, and with the users."""
-        told: dict[str, int] = {}
+        news = News(self._service.desk.incidents)
         claims = 0
         refused = 0
         while True:
-            await self._narrate_incidents(told)
+            await self._narrate_incidents(news)
             for number, claim in enumerate(self._attack.claims[claims:], start=claims + 1):
                 came = f"took {Gas(claim.taken)} GAS" if claim.taken else f"FAULTed: {reason_of(claim.fault)}"
                 self._narrator.say(Voice.ATTACKER, f"transaction {number} {came}")
@@ -183,19 +184,12 @@ class Scene:
                 refused = failed
             await asyncio.sleep(_LOOK_S)
 
-    async def _narrate_incidents(self, told: dict[str, int]) -> None:
-        incidents = self._service.desk.incidents
-        for summary in await incidents.summaries():
-            history = await incidents.history(summary.id)
-            _, emergency = await incidents.emergency_of(await incidents.state(summary.id))
-            for recorded, entry in zip(history, timeline(history, emergency), strict=True):
-                if entry.seq <= told.get(summary.id, 0):
-                    continue
-                told[summary.id] = entry.seq
-                if isinstance(recorded.event, DetectionJoined) and recorded.seq == _FIRST_DETECTION:
-                    continue  # the declaration has just said the same
-                voice = Voice.PEOPLE if entry.author in SIMULATED else Voice.TOCSIN
-                self._narrator.say(voice, entry.sentence)
+    async def _narrate_incidents(self, news: News) -> None:
+        for new in await news.latest():
+            if isinstance(new.recorded.event, DetectionJoined) and new.recorded.seq == _FIRST_DETECTION:
+                continue  # the declaration has just said the same
+            voice = Voice.PEOPLE if new.entry.author in SIMULATED else Voice.TOCSIN
+            self._narrator.say(voice, new.entry.sentence)
 
     async def _find(self, state: IncidentState, waiting: Waiting) -> str:
         assert waiting.step is not None, "asked for an item of a step"

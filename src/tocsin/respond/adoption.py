@@ -23,7 +23,7 @@ log = structlog.get_logger(__name__)
 
 ADOPTED = "adopted"
 """The remark in the outbox that names the incident, and what it has been told."""
-LOOK_S = 2.0
+LOOK_S = 1.0
 """How often the outbox files are looked at; they are small."""
 SETTLE_S_MAX = 5.0
 """How long one look waits for the chain to say what became of a transaction; the next look goes on with it."""

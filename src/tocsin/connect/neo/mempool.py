@@ -171,6 +171,9 @@ class NeoMempoolFeed:
         try:
             pending = PENDING.validate_python(content)
         except ValidationError:
+            # No proof of a lie: a newer node may write things differently. But somebody should look.
+            ear = self._ears[endpoint.name]
+            ear.source = replace(ear.source, suspicion="told of a transaction that can't be read")
             return None
         transaction = _transaction(endpoint, pending, content)
         if transaction is None:
