@@ -65,9 +65,9 @@ class Report:
 
     def show(self, console: Console) -> None:
         """Prints the table."""
-        table = Table(title=self.benchmark, title_justify="left")
+        table = Table(title=self.benchmark, title_justify="left", box=None)
         for column in ("", "n", "min", "p50", "p95", "max", ""):
-            table.add_column(column, justify="left" if column == "" else "right")
+            table.add_column(column, justify="left" if column == "" else "right", no_wrap=True)
         medians = {sample.name: statistics.median(sample.values) for sample in self.samples}
         for sample in self.samples:
             row = sample.as_json()

@@ -220,6 +220,7 @@ async def open_service(
             incidents=desk.incidents,
             principals=desk.principals,
             armings=desk.store.armings,
+            outbox=outbox or desk.store.outbox,
             shots=Shots(desk.incidents, runner.catalogue, settings.variables),
             watch=watch,
             rules=rules,

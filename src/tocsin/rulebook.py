@@ -46,7 +46,10 @@ def outflow_rules(settings: Settings) -> Sequence[OutflowRule]:
     Raises:
         ConfigurationInvalid: a condition or the name of a window can't be used.
     """
-    return [_outflow_rule(settings, rule) for rule in settings.rules]
+    return [
+        compiled_rule(rule, {contract_named(settings, name): name for name in rule.contracts})
+        for rule in settings.rules
+    ]
 
 
 def with_rules_of(settings: Settings, path: Path) -> Settings:
@@ -98,7 +101,12 @@ def read_known(settings: Settings, path: Path) -> Sequence[KnownIncident]:
     return incidents
 
 
-def _outflow_rule(settings: Settings, rule: RuleSettings) -> OutflowRule:
+def compiled_rule(rule: RuleSettings, contracts: Mapping[ScriptHash, str]) -> OutflowRule:
+    """One rule over these contracts, whose names for people are given.
+
+    Raises:
+        ConfigurationInvalid: its condition or the name of a window can't be used.
+    """
     windows = {name: _window(rule, name, window) for name, window in rule.windows.items()}
     condition = Condition(rule.condition, variables_with(windows), f"rule {rule.name}")
     condition.check_amounts()
@@ -106,7 +114,7 @@ def _outflow_rule(settings: Settings, rule: RuleSettings) -> OutflowRule:
         name=rule.name,
         emergency=rule.emergency,
         symptom=rule.symptom,
-        contracts={contract_named(settings, name): name for name in rule.contracts},
+        contracts=contracts,
         window=timedelta(seconds=rule.window),
         known_recipients=frozenset(account_of(account) for account in rule.known_recipients),
         condition=condition,

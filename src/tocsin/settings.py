@@ -45,28 +45,41 @@ class EndpointSettings(Section):
     """An RPC node. Nodes of one provider count once in a quorum."""
 
     name: str = Field(min_length=1)
+    """What messages call the node."""
     provider: str = Field(min_length=1)
+    """Who runs it."""
     url: str = Field(pattern=r"^https?://")
+    """Its JSON-RPC address; use https beyond your own machine."""
     ws: str | None = Field(default=None, pattern=r"^wss?://")
+    """Its WebSocket address. Without one the chain is followed by polling."""
 
 
 class NetworkSettings(Section):
     """The chain: its magic number, its nodes, how many providers must agree, and what a transaction may cost (GAS)."""
 
     magic: int = Field(ge=0, lt=1 << 32)
+    """The network number; a node that names another one is set aside."""
     endpoints: tuple[EndpointSettings, ...] = Field(min_length=1, max_length=16)
+    """The nodes."""
     quorum: int = Field(default=2, ge=1)
+    """How many providers must agree before something is believed. It is never lowered by itself."""
     system_fee_max: FeeText = "5"
+    """The most GAS that one transaction may pay as system fee; beyond it nothing is sent."""
     network_fee_max: FeeText = "1"
+    """The most GAS that one transaction may pay as network fee; beyond it nothing is sent."""
 
 
 class WalletSettings(Section):
     """A NEP-6 wallet. The password stands in a file or an environment variable, never here."""
 
     wallet: Path
+    """The wallet's file."""
     password_file: Path | None = None
+    """The file that holds the password (mode 0600). Name this or `password_env`, not both."""
     password_env: str | None = None
+    """The environment variable that holds the password."""
     address: Account | None = None
+    """Which account of the wallet; without it the default one, or the only one."""
 
 
 class ContractSettings(Section):
@@ -76,7 +89,9 @@ class ContractSettings(Section):
     """
 
     hash: ContractHash
+    """Its script hash: 0x and 40 hexadecimal digits."""
     guarded: bool = False
+    """Whether it is watched and must stop when paused. It is a remark so far: rules and probes name their contracts."""
     app: str | None = Field(default=None, min_length=1)
 
 
@@ -87,8 +102,11 @@ class CallSettings(Section):
     """
 
     contract: str
+    """A name under [contracts], `gas`, `neo`, or a hash."""
     method: str
+    """The method's name."""
     args: tuple[str, ...] = ()
+    """Its arguments; the contract's manifest says their types."""
 
 
 class PauseSettings(Section):
@@ -96,14 +114,19 @@ class PauseSettings(Section):
 
     `paused` and `stops` may use the `{names}` of `call`. `scope` says which entry `tocsin pause` takes for `--all` and
     which for `--app`. Where none says so, the only entry whose call has an `{app_id}` is for one app, and the only one
-    whose call has none is for all.
+    whose call has none is for all. `resume` is the call by which the admin lifts it.
     """
 
     name: str
+    """What probes (`stopped_by`) and messages call it."""
     call: CallSettings
+    """The call that pauses."""
     paused: CallSettings
+    """The read that answers true while it is paused."""
     stops: str
+    """What it stops, for people: "everything", "the app {app_id}"."""
     scope: Literal["all", "app"] | None = None
+    resume: CallSettings | None = None
 
 
 class ProbeSettings(Section):
@@ -114,11 +137,17 @@ class ProbeSettings(Section):
     """
 
     name: str
+    """What messages call it."""
     call: CallSettings
+    """The user's call, with every argument written out."""
     account: Account
+    """The user as whom it is tried."""
     witness: tuple[str, ...]
+    """The contracts that ask for the user's consent."""
     reason: str = Field(min_length=1)
+    """A part of the message with which it FAULTs while paused."""
     stopped_by: tuple[str, ...]
+    """Names of [[pause]] entries."""
     app: str | None = Field(default=None, min_length=1)
 
 
@@ -126,14 +155,18 @@ class BreakGlassSettings(Section):
     """What becomes of a pause that was sent by `tocsin pause` without the server: the emergency that it belongs to."""
 
     emergency: str = "smart-contract-exploit"
+    """The slug of an emergency in the runbook."""
 
 
 class AccountSettings(Section):
     """A multi-signature account: `m` of the keys must sign. `purpose` says which of [keys] may sign for it here."""
 
     m: int = Field(ge=1)
+    """How many must sign."""
     public_keys: tuple[PublicKeyHex, ...] = Field(min_length=1, max_length=1024)
+    """The members' public keys."""
     purpose: Purpose = "admin"
+    """Which of [keys] signs for it here."""
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
@@ -161,8 +194,11 @@ class PersonSettings(Section):
     """A person who may act: the enrolled public key, and the wallet that holds its private half on this machine."""
 
     name: str
+    """The person's name."""
     public_key: PublicKeyHex
+    """The enrolled key: compressed, 66 hexadecimal digits. Whoever holds its private half acts as this person."""
     key: WalletSettings | None = None
+    """The wallet that holds it; only on that person's own machine."""
 
 
 class Settings(BaseSettings):
@@ -173,23 +209,41 @@ class Settings(BaseSettings):
     )
 
     name: str = "my platform"
+    """What messages call this platform."""
     mode: Autonomy = Autonomy.OBSERVE
+    """The strictest word for everything: how freely Tocsin acts on this platform."""
     runbook: Path
+    """The document that this installation follows, once people have accepted it."""
     state: Path = Path("tocsin-state")
+    """The folder of the incidents, the outbox and the workflows. It is made with mode 0700."""
     principal: str | None = None
+    """Who acts where a command does not say `--as`; better set TOCSIN_PRINCIPAL in your shell."""
     network: NetworkSettings
+    """The chain and its nodes."""
     keys: dict[Purpose, WalletSettings] = {}
+    """A wallet for each purpose. The key of one purpose is never used for another."""
     accounts: dict[str, AccountSettings] = {}
+    """Multi-signature accounts by name, for `tocsin tx`."""
     contracts: dict[str, ContractSettings] = {}
+    """The platform's contracts by name."""
     variables: dict[str, str] = {}
+    """What the `<placeholders>` of the runbook's commands stand for; `<reason>` comes from the incident."""
     autonomy: dict[str, Autonomy] = {}
+    """How freely an action may run, by its name (`contract.pause`). The strictest word still wins."""
     pause: tuple[PauseSettings, ...] = ()
+    """The ways to pause, and how to see that it holds."""
     probes: tuple[ProbeSettings, ...] = ()
+    """User calls that must stop working when it is paused."""
     rules: tuple[RuleSettings, ...] = ()
+    """When a symptom of the runbook shows."""
     break_glass: BreakGlassSettings = BreakGlassSettings()
+    """What becomes of a `tocsin pause`."""
     reflex: ReflexSettings = ReflexSettings()
+    """The pause that fires by itself once people have armed it."""
     people: dict[str, PersonSettings] = {}
+    """Who may act, by the name that `--as` takes."""
     roles: dict[str, tuple[str, ...]] = {}
+    """Who takes a role (IC, TL, CL) when a P0 is declared, the first one first."""
 
     @classmethod
     def settings_customise_sources(
@@ -276,7 +330,11 @@ def dangling(settings: Settings) -> Iterator[str]:
         yield from contract(f"{where}.call", pause.call.contract)
         yield from contract(f"{where}.paused", pause.paused.contract)
         captured = _names_in(pause.call.args)
-        for name in sorted((_names_in(pause.paused.args) | set(_NAME.findall(pause.stops))) - captured):
+        resumed: set[str] = set()
+        if pause.resume is not None:
+            yield from contract(f"{where}.resume", pause.resume.contract)
+            resumed = _names_in(pause.resume.args)
+        for name in sorted((_names_in(pause.paused.args) | resumed | set(_NAME.findall(pause.stops))) - captured):
             yield f"{where}: {{{name}}} is no argument of its call{suggestion(name, captured)}"
     for probe in settings.probes:
         where = f"probes.{probe.name}"

@@ -105,6 +105,22 @@ def test_a_dry_run_says_what_it_would_do_and_leaves_no_file(installation: Instal
     assert not is_paused(installation)
 
 
+def test_it_imports_neither_store_nor_engine_nor_runbook(installation: Installation) -> None:
+    command = [sys.executable, "-X", "importtime", "-m", "tocsin", "pause", "--all", *WHY, "--dry-run", "--json"]
+    done = subprocess.run(
+        [*command, "-c", str(installation.configuration)],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=WAIT_S_MAX,
+    )
+    lines = [line for line in done.stderr.splitlines() if line.startswith("import time:")]
+    packages = {line.rpartition("|")[2].strip().partition(".")[0] for line in lines}
+    assert {"tocsin", "httpx2", "neo3"} <= packages
+    needless = {"dbos", "sqlalchemy", "aiosqlite", "alembic", "cel_expr_python", "markdown_it", "structlog"}
+    assert not packages & (needless | {"rich", "jsonschema", "aiohttp"})
+
+
 # Nodes are down
 
 

@@ -263,7 +263,8 @@ async def test_of_a_ladder_one_rung_takes_effect_also_at_the_same_time(
     private_chain: PrivateChain, order: tuple[int, ...]
 ) -> None:
     payment = Payment.of(private_chain)
-    async with chain_of(private_chain.config(valid_until_blocks=15)) as chain:
+    followers = private_chain.endpoints()[1:]
+    async with chain_of(private_chain.config(endpoints=followers, valid_until_blocks=15)) as chain:
         stairs = await Stairs.of(chain, payment)
         with private_chain.frozen(private_chain.validator):
             sent = [each for number in order if (each := await stairs.send(number)) is not None]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from neo3.core.cryptography import ECCCurve, ECPoint
+from neo3.core.cryptography import ECPoint
 from neo3.core.types import UInt160
 from neo3.network.payloads.transaction import HighPriorityAttribute, OracleResponse, OracleResponseCode, Transaction
 from neo3.network.payloads.verification import (
@@ -33,7 +33,7 @@ from tocsin.domain.hashes import TxHash
 ONE, OTHER = "0x" + "11" * 20, "0x" + "2f" * 20
 TX = TxHash("0x" + "5c" * 32)
 POINT = "03b209fd4f53a7170ea4444e0cb0a6bb6a53c2bd016926989cf85f9b0fba17a70c"
-GROUP = ECPoint(bytes.fromhex(POINT), ECCCurve.SECP256R1, True)
+GROUP = ECPoint.deserialize_from_bytes(bytes.fromhex(POINT))
 ACCOUNT = UInt160.from_string(ONE)
 CONTRACTS = [UInt160.from_string(ONE), UInt160.from_string(OTHER)]
 EVERYTHING = ConditionAnd(

@@ -25,6 +25,7 @@ from tocsin.domain.errors import Unavailable
 from tocsin.domain.hashes import ScriptHash, TxHash
 
 PATIENCE_S = 20.0
+PAYERS = 3
 NO_WEBSOCKET = "ws://127.0.0.1:9/ws"
 
 
@@ -249,18 +250,18 @@ async def follow_through_faults(private_chain: PrivateChain, *, rounds: int) -> 
 
     The follower asks for confirmed blocks; afterwards every payment is in exactly one of them.
     """
-    payment, sent = Payment.of(private_chain), list[TxHash]()
+    payment, payments = Payment.of(private_chain), list[Sent]()
     config = replace(private_chain.config(), health=HealthLimits(lag_blocks=5, return_s=0.5))
 
-    async def pay(chain: NeoChain) -> None:
+    async def pay(chain: NeoChain, payer: int) -> None:
         for number in itertools.count():
-            sent.append((await chain.sender.submit(f"payment-{number}", payment.calls, purpose="refill")).tx)
-            await asyncio.sleep(0.02)
+            payments.append(await chain.sender.submit(f"{payer}-{number}", payment.calls, purpose="refill"))
+            await chain.sender.wait(payments[-1])
 
     async with chain_of(config) as chain:
         seen: dict[int, list[TxHash]] = {}
         follower = Follower(chain, seen)
-        watching, paying = asyncio.create_task(chain.watch()), asyncio.create_task(pay(chain))
+        tasks = [asyncio.create_task(each) for each in (chain.watch(), *(pay(chain, payer) for payer in range(PAYERS)))]
         try:
             for _ in range(rounds):
                 await follower.follow(5)
@@ -272,21 +273,23 @@ async def follow_through_faults(private_chain: PrivateChain, *, rounds: int) -> 
                 await private_chain.followers[1].restart()
                 await private_chain.in_step()
                 with private_chain.frozen(private_chain.validator):
-                    await asyncio.sleep(0)
+                    await chain.survey()
                 await follower.follow(10)
         finally:
-            for task in (watching, paying):
+            for task in tasks:
                 task.cancel()
-            ended = await asyncio.gather(watching, paying, return_exceptions=True)
+            ended = await asyncio.gather(*tasks, return_exceptions=True)
         assert all(isinstance(end, asyncio.CancelledError) for end in ended), ended
-        last = max([(await chain.sender.wait(Sent("", tx, 10**6))).height for tx in sent[-1:]])
+        last = max([(await chain.sender.wait(sent)).height for sent in payments])
         while follower.heights[-1] < last:
             await follower.follow(1)
         await follower.close()
     assert follower.without_gap
+    sent = [each.tx for each in payments]
     handled = [tx for height in follower.heights for tx in seen[height]]
-    assert sorted(tx for tx in handled if tx in set(sent)) == sorted(sent)
-    assert len(sent) > 20
+    assert sorted(tx for tx in handled if tx in sent) == sorted(sent)
+    assert len(sent) > 10 * PAYERS
+    assert await private_chain.gas_of(payment.payee) == len(sent) * payment.amount
 
 
 async def test_a_block_that_is_not_there_yet_is_unavailable(private_chain: PrivateChain) -> None:

@@ -135,7 +135,9 @@ async def test_a_lying_endpoint_is_outvoted_and_named(private_chain: PrivateChai
     validator, *followers = private_chain.endpoints()
     async with proxy(validator.url, paused) as liar:
         endpoints = (Endpoint("liar", "willow", liar.url), *followers)
-        async with chain_of(private_chain.config(endpoints=endpoints)) as chain:
+        config = private_chain.config(endpoints=endpoints)
+        patient = replace(config, times=replace(config.times, grace_s=2.0))  # the liar is heard out
+        async with chain_of(patient) as chain:
             reading = await chain.reader.quorum_invoke([SYMBOL], at_least=1)
     assert reading.execution.stack == (b"GAS",)
     assert reading.quorum.confirmed == 2

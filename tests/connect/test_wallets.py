@@ -44,6 +44,35 @@ async def test_a_wallet_is_opened_once(source: KeySource) -> None:
     assert await ring.key("pause") is first
 
 
+def test_two_purposes_with_one_account_are_no_configuration(source: KeySource) -> None:
+    with pytest.raises(ConfigurationInvalid, match="'pause' and 'refill' have the same account") as invalid:
+        KeyRing([source, replace(source, purpose="refill")])
+    assert invalid.value.code == "account-shared"
+
+
+async def test_two_purposes_share_an_account_where_that_is_said(source: KeySource) -> None:
+    ring = KeyRing([source, replace(source, purpose="refill", shares_with=("pause",))])
+    assert (await ring.key("pause")).account == (await ring.key("refill")).account
+
+
+def test_saying_that_it_is_shared_with_one_does_not_share_it_with_all(source: KeySource) -> None:
+    refill = replace(source, purpose="refill", shares_with=("pause",))
+    with pytest.raises(ConfigurationInvalid, match="account"):
+        KeyRing([source, refill, replace(source, purpose="admin")])
+
+
+async def test_a_shared_account_is_found_also_where_the_wallet_was_not_there_before(
+    source: KeySource, tmp_path: Path
+) -> None:
+    later = replace(source, purpose="refill", wallet=tmp_path / "later.json")
+    ring = KeyRing([source, later])
+    await ring.key("pause")
+    later.wallet.write_bytes(source.wallet.read_bytes())
+    with pytest.raises(Refused) as refused:
+        await ring.key("refill")
+    assert refused.value.code == "account-shared"
+
+
 def test_a_key_shows_no_secret(source: KeySource) -> None:
     assert ACCOUNTS.operator.private_key.hex() not in repr(open_key(source))
     assert repr(ACCOUNTS.operator.private_key) not in repr(open_key(source))

@@ -50,6 +50,7 @@ class ProxyEndpoint:
     """A running proxy. `seen` counts the calls by method; `forwards` says which methods reach the node at all."""
 
     node_url: str
+    http: httpx2.AsyncClient
     lie: Lie = honest
     withheld: frozenset[str] = frozenset()
     url: str = ""
@@ -77,8 +78,7 @@ class ProxyEndpoint:
         self.seen.append(request["method"])
         reply: Message = {"jsonrpc": "2.0", "id": request["id"], "result": {"hash": f"0x{0:064x}"}}
         if request["method"] not in self.withheld:
-            async with httpx2.AsyncClient(timeout=5, trust_env=False) as http:
-                reply = (await http.post(self.node_url, json=request)).json()
+            reply = (await self.http.post(self.node_url, json=request)).json()
         return self.lie(request, reply)
 
 
@@ -87,11 +87,13 @@ async def proxy(
     node_url: str, lie: Lie = honest, *, withheld: frozenset[str] = frozenset()
 ) -> AsyncGenerator[ProxyEndpoint]:
     """A proxy before a node. Calls of `withheld` methods never reach the node, and get a hash for an answer."""
-    endpoint = ProxyEndpoint(node_url, lie, withheld)
-    server = await asyncio.start_server(endpoint.serve, "127.0.0.1", 0)
-    endpoint.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    try:
-        yield endpoint
-    finally:
-        server.close()
-        await server.wait_closed()
+    # One client: to make one takes longer than many a time-out in the tests.
+    async with httpx2.AsyncClient(timeout=5, trust_env=False, verify=False) as http:
+        endpoint = ProxyEndpoint(node_url, http, lie, withheld)
+        server = await asyncio.start_server(endpoint.serve, "127.0.0.1", 0)
+        endpoint.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        try:
+            yield endpoint
+        finally:
+            server.close()
+            await server.wait_closed()

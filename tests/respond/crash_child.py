@@ -1,7 +1,7 @@
 """A service that kills itself at a chosen moment: `crash_child.py CONFIGURATION [before|after CALL]`.
 
-A call is one of the event log (`append RunSent`, `append RoleAssigned/IC`) or of the outbox (`put`, `settle`), the first
-one of its kind. Without a moment it runs until SIGTERM. Prints `ready`, and then each call when it is made.
+A call is one of the event log (`append RunSent`, `append RoleAssigned/IC`) or of the outbox (`put`, `settle`), the
+first one of its kind. Without a moment it runs until SIGTERM. Prints `ready`, and then each call when it is made.
 """
 
 import asyncio

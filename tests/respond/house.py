@@ -188,9 +188,10 @@ async def open_house(
     log: EventLog | None = None,
     index: MemoryEventLog | None = None,
     clock: ManualClock | None = None,
+    world: World | None = None,
 ) -> House:
     """A house whose runbook two people have accepted. `inferred` says that its actions come from a plain fence."""
-    world, clock, index = World(), clock or ManualClock(MIDNIGHT), index or MemoryEventLog()
+    world, clock, index = world or World(), clock or ManualClock(MIDNIGHT), index or MemoryEventLog()
     runbook = compile_runbook(text.encode(), FILE)
     runbooks, people, appended = MemoryRunbooks(), principals(), list[int]()
     known = {runbook.hash: runbook if inferred else on_its_own(runbook)}

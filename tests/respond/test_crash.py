@@ -134,9 +134,11 @@ async def lines_of(process: Process) -> list[str]:
 async def until[T](look: Callable[[], Awaitable[T | None]]) -> T:
     """What `look` finds, as soon as it finds something."""
     async with asyncio.timeout(WAIT_S_MAX):
-        while (found := await look()) is None:
+        while True:
+            found = await look()
+            if found is not None:
+                return found
             await asyncio.sleep(LOOK_S)
-        return found
 
 
 async def declared(desk: Desk) -> str:

@@ -35,7 +35,8 @@ def detection(number: int = 1, key: str = "exploit:hub") -> Detection:
         symptom="Unusual fund movements",
         key=key,
         summary="50 GAS left the hub",
-        at=MIDNIGHT,
+        observed_at=MIDNIGHT,
+        height=7,
         evidence={},
     )
 

@@ -14,7 +14,9 @@ READS_MORE = TEXT.replace("isPaused", "isPaused <app_id>")
 CHANGED = {
     "another argument": TEXT.replace("setPaused true <app_id>", "setPaused true other-app"),
     "another method": TEXT.replace("pauseAll <reason>", "pauseEverything <reason>"),
-    "one call less": TEXT.replace("    neo-go contract invokefunction -w <wallet> -r <rpc> <registry> pauseAll <reason>\n", ""),
+    "one call less": TEXT.replace(
+        "    neo-go contract invokefunction -w <wallet> -r <rpc> <registry> pauseAll <reason>\n", ""
+    ),
     "both instead of either": TEXT.replace("# Or one app", "# And one app"),
     "a condition less": TEXT.replace("(5 minutes)", "(if critical)"),
 }

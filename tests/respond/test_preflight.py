@@ -7,7 +7,7 @@ from respond.world import TwoPersonPause
 from tocsin.actions.catalogue import Catalogue
 from tocsin.domain.actions import ActionCall, ActionStatus, Autonomy, SourcePosition
 from tocsin.domain.canonical import Json
-from tocsin.domain.errors import Failed, Refused, Unavailable
+from tocsin.domain.errors import Refused, Unavailable
 from tocsin.incident.events import PlanProposed, RunManual, RunRefused, StepRequested, StepSkipped
 from tocsin.incident.state import RunState
 from tocsin.respond.runner import Rules, Runner

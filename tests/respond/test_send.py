@@ -1,4 +1,4 @@
-"""An approved run is carried out once: with the consent that it needs, with what it leases, and not again after a crash."""
+"""An approved run is carried out once: with the consent that it needs, what it leases, and not again after a crash."""
 
 from datetime import datetime, timedelta
 

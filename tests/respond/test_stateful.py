@@ -1,34 +1,42 @@
-"""Whatever crashes, gets lost or is repeated: one effect a run, none that people did not consent to, and one growing log.
+"""Whatever crashes, gets lost or is repeated: one effect a run, none without consent, and a log that only grows.
 
-The workflow here is as forgetful as it gets: it keeps its commands in memory only, and every crash begins a new one from
-the log (`outstanding`). The durable engine remembers more, so what holds here holds there. `test_crash` tries that.
+The workflow here is as forgetful as it gets: it keeps its commands in memory only, and every crash begins a new one
+from the log (`outstanding`). The durable engine remembers more; `test_crash` tries that one.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import cast
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from fakes.event_log import MemoryEventLog
 from respond.house import MIDNIGHT, PEOPLE, House, is_signature, open_house, public_key
-from respond.world import Pause, TwoPersonPause
+from respond.world import Pause, TwoPersonPause, World
 from tocsin.actions.protocol import Receipt
 from tocsin.domain.actions import ActionStatus, Autonomy
 from tocsin.domain.clock import ManualClock
 from tocsin.domain.errors import Failed, OutcomeUnknown, Refused, Unavailable
 from tocsin.domain.principals import TOCSIN, approval_message
-from tocsin.incident.commands import ClearDeadline, Command, Execute, Preflight, Reconcile, SetDeadline
+from tocsin.incident.commands import AssignRoles, ClearDeadline, Command, Execute, Preflight, Reconcile, SetDeadline
 from tocsin.incident.decide import decide, outstanding
 from tocsin.incident.events import (
     Acknowledged,
     ClosedAsFalseAlarm,
-    DeadlineKind,
     DeadlineReached,
     Event,
     PlanApproved,
@@ -39,7 +47,7 @@ from tocsin.incident.events import (
     StepRequested,
     StepSkipped,
 )
-from tocsin.incident.state import IncidentState, RunState
+from tocsin.incident.state import UNSUCCESSFUL, IncidentState, RunState
 from tocsin.respond.ports import ChainVerdict, IncidentSummary, NewEvent
 
 INCIDENT = "INC-2026-0001"
@@ -65,16 +73,18 @@ class Doom:
 
 
 class DoomedEventLog:
-    """An event log before and after whose every append the process may end."""
+    """An event log before and after whose every append the process may end. Keeps a history that needs no waiting."""
 
     def __init__(self, inner: MemoryEventLog, doom: Doom) -> None:
         self._inner, self._doom = inner, doom
+        self.history: tuple[Recorded, ...] = ()
 
     async def append(
         self, incident: str, events: Sequence[NewEvent], *, expected_seq: int | None
     ) -> Sequence[Recorded]:
         self._doom.strikes()
         recorded = await self._inner.append(incident, events, expected_seq=expected_seq)
+        self.history = tuple(await self._inner.read(incident, limit=10_000))
         self._doom.strikes()
         return recorded
 
@@ -98,6 +108,24 @@ class DoomedEventLog:
 
 
 @dataclass
+class WatchedWorld(World):
+    """Judges every change in the moment it is made. Before and after it the process may end."""
+
+    doom: Doom = field(default_factory=Doom)
+    judge: Callable[[str], None] = lambda key: None
+    effects: list[str] = field(default_factory=list[str])
+
+    def change(self, key: str) -> Receipt:
+        self.doom.strikes()
+        if key not in self.changed:
+            self.judge(key)
+            self.effects.append(key)
+        receipt = super().change(key)
+        self.doom.strikes()
+        return receipt
+
+
+@dataclass
 class Workflow:
     """Folds the log, and carries the commands out one by one. A crash drops it."""
 
@@ -111,13 +139,29 @@ class Workflow:
     async def begin(cls, house: House) -> "Workflow":
         history = await house.incidents.history(INCIDENT)
         state = await house.state()
-        return cls(house, state, history[-1].seq, deque(outstanding(state)))
+        workflow = cls(house, state, history[-1].seq)
+        workflow.take(outstanding(state))
+        return workflow
+
+    def take(self, commands: Sequence[Command]) -> None:
+        # The machine reads the deadlines from the state.
+        self.commands.extend(each for each in commands if not isinstance(each, SetDeadline | ClearDeadline))
 
     async def catch_up(self) -> None:
         for recorded in await self.house.log.read(INCIDENT, after=self.seen, limit=1_000):
             self.state, commands = decide(self.state, recorded)
-            self.commands.extend(commands)
+            self.take(commands)
             self.seen = recorded.seq
+
+    async def go_on(self, commands_max: int) -> None:
+        """Carries out what is asked for, and what that asks for, up to a number of commands."""
+        for _ in range(commands_max):
+            await self.catch_up()
+            if not self.commands:
+                return
+            command = self.commands.popleft()
+            await self.carry_out(command)
+            self.done.append(command)
 
     async def carry_out(self, command: Command) -> None:
         runner = self.house.runner
@@ -129,15 +173,15 @@ class Workflow:
                 await self._guarded(run, runner.verify(INCIDENT, run), "verify")
             case Reconcile(run=run):
                 await self._guarded(run, runner.reconcile(INCIDENT, run, str(self.seen)), f"reconcile:{self.seen}")
+            case AssignRoles(roles=roles):
+                await runner.assign_roles(INCIDENT, roles)
             case SetDeadline() | ClearDeadline():
-                pass  # the machine reads the deadlines from the state
-            case assign:
-                await runner.assign_roles(INCIDENT, assign.roles)
+                raise AssertionError("not taken")
 
     async def _guarded(self, run: str, work: Awaitable[None], attempt: str) -> None:
         try:
             await work
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - as the conductor does
             await self.house.runner.crashed(INCIDENT, run, error, attempt)
 
 
@@ -148,8 +192,11 @@ ANSWERS: dict[str, Callable[[], Exception]] = {
     "unknown": lambda: OutcomeUnknown("unknown", "no node said"),
     "bug": lambda: RuntimeError("nobody foresaw this"),
 }
+CALLS = ["preflight pauseAll", "preflight setPaused", "run", "verify", "recall"]
 people = st.sampled_from(PEOPLE)
-autonomies = st.sampled_from([Autonomy.ACT, Autonomy.ASK_THEN_ACT, Autonomy.ASK, Autonomy.OBSERVE])
+autonomies = st.sampled_from([Autonomy.ACT, Autonomy.ASK_THEN_ACT, Autonomy.ACT, Autonomy.ASK, Autonomy.OBSERVE])
+crashes = st.none() | st.none() | st.integers(0, 6)
+"""After how many of its traces (appends, changes of the world) a process ends."""
 
 
 class RunnerMachine(RuleBasedStateMachine):
@@ -164,42 +211,27 @@ class RunnerMachine(RuleBasedStateMachine):
         self.needed = pause.approvals
         self.setting = setting
         self.inferred = inferred
+        self.log = DoomedEventLog(inner, self.doom)
+        self.world = WatchedWorld(doom=self.doom, judge=self._was_consented_to)
         self.house = self.loop.run(
             open_house(
+                world=self.world,
                 pause=pause,
                 mode=mode,
                 autonomy={"contract.pause": setting},
                 inferred=inferred,
-                log=DoomedEventLog(inner, self.doom),
+                log=self.log,
                 index=inner,
                 clock=ManualClock(MIDNIGHT),
             )
         )
-        self.told: tuple[Recorded, ...] = ()
-        self.effects: list[str] = []
-        self._watch_world()
         self.loop.run(self.house.declare())
         self.workflow = self.loop.run(Workflow.begin(self.house))
-
-    def _watch_world(self) -> None:
-        """Judges every change of the world in the moment it is made, and may end the process before and after it."""
-        world = self.house.world
-        make = world.change
-
-        def change(key: str) -> Receipt:
-            self.doom.strikes()
-            if key not in world.changed:
-                self._was_consented_to(key)
-                self.effects.append(key)
-            receipt = make(key)
-            self.doom.strikes()
-            return receipt
-
-        world.intercept = change
+        self.told: tuple[Recorded, ...] = ()
 
     def _was_consented_to(self, run: str) -> None:
         """Counts the consents in the log itself, with nothing of the code under test."""
-        log = self.history()
+        log = self.log.history
         proposed = next(r for r in log if isinstance(r.event, PlanProposed) and r.event.run == run)
         assert isinstance(proposed.event, PlanProposed)
         plan, now = proposed.event.plan, self.house.clock.now()
@@ -228,17 +260,12 @@ class RunnerMachine(RuleBasedStateMachine):
 
     # The process
 
-    @rule(crash_after=st.none() | st.integers(0, 6))
-    def a_command_is_carried_out(self, crash_after: int | None) -> None:
-        self.loop.run(self.workflow.catch_up())
-        if not self.workflow.commands:
-            return
-        command = self.workflow.commands.popleft()
-        self._process(self.workflow.carry_out(command), crash_after)
-        self.workflow.done.append(command)
+    @rule(crash_after=crashes, commands_max=st.integers(1, 4))
+    def commands_are_carried_out(self, crash_after: int | None, commands_max: int) -> None:
+        self._process(self.workflow.go_on(commands_max), crash_after)
 
     @precondition(lambda self: self.workflow.done)
-    @rule(data=st.data(), crash_after=st.none() | st.integers(0, 6))
+    @rule(data=st.data(), crash_after=crashes)
     def a_command_is_carried_out_again(self, data: st.DataObject, crash_after: int | None) -> None:
         command = data.draw(st.sampled_from(self.workflow.done))
         self._process(self.workflow.carry_out(command), crash_after)
@@ -263,19 +290,19 @@ class RunnerMachine(RuleBasedStateMachine):
 
     # The world
 
-    @rule(call=st.sampled_from(["preflight pauseAll", "preflight setPaused", "run", "verify", "recall"]), data=st.data())
-    def something_will_fail(self, call: str, data: st.DataObject) -> None:
-        if not self.house.world.answers[call]:
-            self.house.world.answers[call].append(ANSWERS[data.draw(st.sampled_from(sorted(ANSWERS)))]())
+    @rule(call=st.sampled_from(CALLS), answer=st.sampled_from(sorted(ANSWERS)))
+    def something_will_fail(self, call: str, answer: str) -> None:
+        if not self.world.answers[call]:
+            self.world.answers[call].append(ANSWERS[answer]())
 
-    @precondition(lambda self: not self.house.world.lost)
+    @precondition(lambda self: not self.world.lost)
     @rule(error=st.sampled_from(["unknown", "bug"]))
     def a_reply_will_be_lost(self, error: str) -> None:
-        self.house.world.lost.append(ANSWERS[error]())
+        self.world.lost.append(ANSWERS[error]())
 
     @rule(holds=st.booleans())
     def the_world_holds_or_not(self, holds: bool) -> None:
-        self.house.world.holds = holds
+        self.world.holds = holds
 
     @rule(minutes=st.integers(0, 20))
     def time_passes(self, minutes: int) -> None:
@@ -291,15 +318,22 @@ class RunnerMachine(RuleBasedStateMachine):
     # People
 
     @precondition(lambda self: self._with_status(ActionStatus.WAITING))
-    @rule(by=people, forged=st.booleans(), data=st.data())
-    def somebody_approves(self, by: str, forged: bool, data: st.DataObject) -> None:
-        run = data.draw(st.sampled_from(self._with_status(ActionStatus.WAITING)))
-        if run.plan is None:
-            return
-        if forged:
-            self.loop.run(self.house.smuggles(self.loop.run(self.house.forged(by, run.id)), by))
-        else:
+    @rule(by=people)
+    def somebody_approves(self, by: str) -> None:
+        for run in self._with_status(ActionStatus.WAITING):
             self._says(by, self.loop.run(self.house.approval(by, run.id)))
+
+    @precondition(lambda self: self._with_status(ActionStatus.WAITING))
+    @rule(by=people)
+    def somebody_forges_an_approval(self, by: str) -> None:
+        for run in self._with_status(ActionStatus.WAITING):
+            self.loop.run(self.house.smuggles(self.loop.run(self.house.forged(by, run.id)), by))
+
+    @precondition(lambda self: self._with_status(*UNSUCCESSFUL))
+    @rule(by=people)
+    def somebody_runs_what_did_not_succeed_again(self, by: str) -> None:
+        for run in self._with_status(*UNSUCCESSFUL):
+            self._says(by, StepRequested(run.step, "again", run.choice))
 
     @rule(by=people, step=st.integers(1, 2), alternative=st.none() | st.integers(0, 1))
     def somebody_asks_for_a_step(self, by: str, step: int, alternative: int | None) -> None:
@@ -309,17 +343,15 @@ class RunnerMachine(RuleBasedStateMachine):
     def somebody_says_something(self, by: str, event: Event) -> None:
         self._says(by, event)
 
-    @precondition(lambda self: len(self.history()) > 20)
+    @precondition(lambda self: len(self.log.history) > 20)
     @rule(by=people)
     def somebody_closes_it(self, by: str) -> None:
         self._says(by, ClosedAsFalseAlarm("a planned payout"))
 
     def _says(self, by: str, event: Event) -> None:
         async def say() -> None:
-            try:
+            with suppress(Refused):  # where it does not apply, nothing is recorded
                 await self.house.says(by, event)
-            except Refused:
-                pass  # it does not apply, and nothing was recorded
 
         self.loop.run(say())
 
@@ -327,12 +359,12 @@ class RunnerMachine(RuleBasedStateMachine):
 
     @invariant()
     def a_run_has_one_effect_at_most(self) -> None:
-        assert len(self.effects) == len(set(self.effects))
-        assert set(self.effects) == set(self.house.world.changed)
+        assert len(self.world.effects) == len(set(self.world.effects))
+        assert set(self.world.effects) == set(self.world.changed)
 
     @invariant()
     def the_log_only_grows(self) -> None:
-        history = self.history()
+        history = self.log.history
         assert history[: len(self.told)] == self.told
         self.told = history
         assert len({recorded.key for recorded in history}) == len(history)
@@ -341,25 +373,26 @@ class RunnerMachine(RuleBasedStateMachine):
     def nothing_is_said_to_have_changed_nothing_that_changed_something(self) -> None:
         """A run that had an effect may have ended verified, failed (later) or unknown, but never refused or skipped."""
         state = self.loop.run(self.house.state())
-        for key in self.effects:
+        for key in self.world.effects:
             run = state.run(key)
             assert run is not None
             assert run.status not in (ActionStatus.REFUSED, ActionStatus.SKIPPED, ActionStatus.WAITING)
 
     @invariant()
-    def a_choice_gets_no_second_effect_while_the_first_is_unknown(self) -> None:
-        log = self.history()
-        for recorded in log:
-            if isinstance(recorded.event, PlanProposed):
-                run = recorded.event.run
-                place, _, attempt = run.rpartition(".")
-                earlier = [f"{place}.{number}" for number in range(1, int(attempt)) if f"{place}.{number}" in self.effects]
-                for each in earlier:
-                    finished = [
-                        r.event for r in log if isinstance(r.event, RunFinished) and r.event.run == each and r.seq < recorded.seq
-                    ]
-                    assert finished
-                    assert finished[-1].status is not ActionStatus.UNKNOWN
+    def a_choice_gets_no_second_plan_while_the_first_outcome_is_unknown(self) -> None:
+        last: dict[str, ActionStatus] = {}
+        for recorded in self.log.history:
+            match recorded.event:
+                case RunFinished(run=run, status=status):
+                    last[run] = status
+                case PlanProposed(run=run):
+                    place, _, attempt = run.rpartition(".")
+                    for number in range(1, int(attempt)):
+                        earlier = f"{place}.{number}"
+                        if earlier in self.world.effects:
+                            assert last[earlier] is not ActionStatus.UNKNOWN
+                case _:
+                    pass
 
     def teardown(self) -> None:
         if hasattr(self, "loop"):
@@ -368,27 +401,27 @@ class RunnerMachine(RuleBasedStateMachine):
 
     def _comes_to_an_end(self) -> None:
         """Once nothing fails any more, the process carries everything out, and no run stays under way."""
-        world = self.house.world
-        world.answers.clear()
-        world.lost.clear()
+        self.world.answers.clear()
+        self.world.lost.clear()
         self.the_process_ends()
-        for _ in range(50):
-            self.loop.run(self.workflow.catch_up())
-            if not self.workflow.commands:
-                break
-            self._process(self.workflow.carry_out(self.workflow.commands.popleft()), None)
+        self._process(self.workflow.go_on(commands_max=50), None)
         assert not self.workflow.commands
         assert not self._with_status(ActionStatus.PREFLIGHT)
         assert not self._with_status(ActionStatus.RUNNING)
         self.a_run_has_one_effect_at_most()
         self.the_log_only_grows()
 
-    def history(self) -> tuple[Recorded, ...]:
-        async def read() -> tuple[Recorded, ...]:
-            return tuple(await self.house.log.read(INCIDENT, limit=10_000))
-
-        return asyncio.run(read()) if asyncio._get_running_loop() is None else ()
-
-    def _with_status(self, status: ActionStatus) -> list[RunState]:
+    def _with_status(self, *statuses: ActionStatus) -> list[RunState]:
         state = self.loop.run(self.house.state())
-        return [run for run in state.runs() if run.status is status]
+        return [run for run in state.runs() if run.status in statuses]
+
+
+RunnerMachine.TestCase.settings = settings(
+    max_examples=60, stateful_step_count=50, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+TestRunner = cast("Callable[[], None]", RunnerMachine.TestCase)
+
+
+@pytest.mark.full
+def test_the_same_over_many_more_lives() -> None:
+    run_state_machine_as_test(RunnerMachine, settings=settings(RunnerMachine.TestCase.settings, max_examples=500))

@@ -6,11 +6,13 @@ from fakes.outbox import MemoryOutbox
 from respond.house import FILE, PAUSE_LINE, TEXT, VARIABLES
 from respond.world import World, catalogue
 from tocsin.connect.ports import OutboxStatus
-from tocsin.domain.errors import Refused, Unavailable
+from tocsin.domain.errors import Refused, TocsinError, Unavailable
 from tocsin.respond.trial import NoOutbox, Trial, try_procedure
 from tocsin.runbook.compile import compile_runbook
 
-BY_HAND = TEXT.replace("    neo-go contract testinvokefunction", "    ssh validator uptime\n    neo-go contract testinvokefunction")
+BY_HAND = TEXT.replace(
+    "    neo-go contract testinvokefunction", "    ssh validator uptime\n    neo-go contract testinvokefunction"
+)
 
 
 async def tried(world: World, text: str = TEXT, variables: dict[str, str] | None = None) -> list[Trial]:
@@ -34,10 +36,11 @@ async def test_every_command_is_tried_alternatives_too_in_the_order_of_the_runbo
 
 
 @pytest.mark.parametrize("error", [Refused("no-right", "the key may not pause"), Unavailable("no-node", "no answer")])
-async def test_one_that_would_fail_is_named_with_its_place_and_the_others_are_tried(error: Refused) -> None:
+async def test_one_that_would_fail_is_named_with_its_place_and_the_others_are_tried(error: TocsinError) -> None:
     world = World()
     world.answers["preflight pauseAll"].append(error)
     failed, *others = await tried(world)
+    assert failed.error is not None
     assert failed.error is error
     assert (failed.error.data["file"], failed.error.data["line"]) == (FILE, PAUSE_LINE)
     assert all(trial.plan is not None for trial in others)

@@ -1,4 +1,4 @@
-"""A world with one switch, and actions that work on it: what the tests of the runner let succeed, fail or go unanswered.
+"""A world with one switch, and actions that work on it, which tests let succeed, fail or go unanswered.
 
 The actions implement the protocol of `actions/protocol.py`. The world stands for the outbox and the chain together: it
 remembers under which key it was changed, and changes once a key.

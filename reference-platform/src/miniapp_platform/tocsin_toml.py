@@ -13,6 +13,10 @@ CONFIGURATION = "tocsin.toml"
 APPS = {"mini_app": MINI_APP_ID, "vulnerable_app": VULNERABLE_APP_ID}
 SCOPES = {"everything": "all", "one-app": "app"}
 """What `tocsin pause` takes for `--all` and for `--app`."""
+RESUMES: Mapping[str, Mapping[str, "TomlValue"]] = {
+    "everything": {"contract": "pause_registry", "method": "resumeAll"},
+    "one-app": {"contract": "pause_registry", "method": "setPaused", "args": ["false", "{app_id}"]},
+}
 
 type TomlValue = str | int | float | bool | Sequence[TomlValue] | Mapping[str, TomlValue]
 
@@ -72,7 +76,15 @@ def _lines(platform: Platform, runbook: Path, mode: str) -> Sequence[str]:
     )
     for name, stops, call, paused in pauses:
         scope = {"scope": SCOPES[name]} if name in SCOPES else {}
-        entry: Mapping[str, TomlValue] = {"name": name, **scope, "stops": stops, "call": call, "paused": paused}
+        resume = {"resume": RESUMES[name]} if name in RESUMES else {}
+        entry: Mapping[str, TomlValue] = {
+            "name": name,
+            **scope,
+            "stops": stops,
+            "call": call,
+            "paused": paused,
+            **resume,
+        }
         lines += _table("pause", entry, repeated=True)
     probe = accounts.probe.hash
     lines += _table(

@@ -50,7 +50,7 @@ def _thresholds(rules: Sequence[OutflowRule], curve: Curve) -> Sequence[tuple[st
     for rule in rules:
         if curve.contract in rule.contracts:
             for threshold in rule.condition.thresholds:
-                if threshold.variable == "sum" or threshold.variable == "amount" or threshold.variable.endswith(".sum"):
+                if threshold.variable in {"sum", "amount"} or threshold.variable.endswith(".sum"):
                     amount = Gas(int(threshold.amount.scaleb(GAS_DECIMALS)))
                     found.setdefault(amount, []).append(f"{rule.name}: {threshold.variable}")
     return [(f"{', '.join(names)} {amount}", amount) for amount, names in sorted(found.items())]

@@ -31,8 +31,8 @@ def backtest_document(report: BacktestReport, rules: Sequence[OutflowRule], plot
         "warm_up_complete": report.warm_up_complete,
         "detections": report.detections,
         "firings": [_firing(firing) for firing in report.firings],
-        "known": [_known(known) for known in report.known],
-        "false_positives": len(report.false_positives) if report.known else None,
+        "known": None if report.known is None else [_known(known) for known in report.known],
+        "false_positives": None if report.known is None else len(report.false_positives),
         "missed": [known.name for known in report.missed],
         "curves": [_curve(curve) for curve in report.curves],
         "plot": None if plot is None else str(plot),
@@ -49,10 +49,10 @@ def print_backtest(report: BacktestReport, plot: Path | None) -> None:
     for note in _notes(report):
         out.print(note, markup=False)
     for firing in report.firings:
-        _print_firing(firing, judged=bool(report.known))
+        _print_firing(firing, judged=report.known is not None)
     if not report.firings:
         out.print("Nothing would have fired.")
-    if report.known:
+    if report.known is not None:
         out.print(
             f"{len(report.firings)} firing(s), {len(report.false_positives)} of them false positives; "
             f"{len(report.known) - len(report.missed)} of {len(report.known)} known incidents noticed.",

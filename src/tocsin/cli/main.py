@@ -29,6 +29,7 @@ _VERBS = {
     "rule_verbs": ("rules", "backtest"),
     "tx_verbs": ("tx",),
     "pause_verbs": ("pause",),
+    "resume_verbs": ("resume",),
     "arm_verbs": ("arm", "disarm", "armed"),
     "incident_verbs": (
         *("declare", "incidents", "incident", "next_", "ack", "approve", "note", "severity", "role", "status"),

@@ -7,6 +7,7 @@ because the time until the transaction is accepted begins with the start of this
 import asyncio
 import getpass
 import secrets
+import shlex
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -215,17 +216,16 @@ def _exit_code(outcome: "PauseOutcome") -> int:
 
 
 def _next_steps(wish: _Wish, outcome: "PauseOutcome") -> tuple[str, ...]:
-    again = wish.options.copyable(
-        "tocsin pause " + ("--all" if outcome.target.app is None else f"--app {outcome.target.app}")
-    )
+    target = "--all" if outcome.target.app is None else f"--app {shlex.quote(outcome.target.app)}"
     match outcome.ending:
         case "paused" | "already-paused":
+            resume = wish.options.copyable(f'tocsin resume {target} --reason "…"')
             return (
                 "tell the team and the users; `tocsin serve` takes this into the timeline when it runs",
-                "resuming needs the admin's signatures, the recovery checklist and two people",
+                f"to lift it, once it is safe (checklist, two people, the admin's signers): {resume}",
             )
         case "would-pause":
-            return (f'{again} --reason "…"',)
+            return (f"to do it, leave --dry-run away: {wish.options.copyable(f'tocsin pause {target} …')}",)
         case "unconfirmed":
             return (
                 "the same command again looks for it and sends the same bytes, never others",

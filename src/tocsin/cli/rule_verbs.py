@@ -35,8 +35,8 @@ def show(*, rules: RulesFileOption = None, options: Options | None = None) -> No
         print_rules(compiled)
 
 
-@rules.command
-def test(file: Path, /, *, rules: RulesFileOption = None, options: Options | None = None) -> int:
+@rules.command(name="test")
+def try_cases(file: Path, /, *, rules: RulesFileOption = None, options: Options | None = None) -> int:
     """Try the rules on the cases of a file. Exit code 1 if one fails, with the reason.
 
     Parameters
@@ -85,7 +85,7 @@ def backtest(
     settings, compiled = _compiled(options, rules)
     if not compiled:
         raise ConfigurationInvalid("no-rules", "there are no rules to run", next_step="add [[rules]], or name --rules")
-    incidents = () if known is None else read_known(settings, known)
+    incidents = None if known is None else read_known(settings, known)
     if plot is not None:
         _writable(plot)
     report = asyncio.run(_run(settings, compiled, from_, to, incidents))
@@ -103,7 +103,7 @@ async def _run(
     rules: "Sequence[OutflowRule]",
     first: int,
     last: int | None,
-    known: "Sequence[KnownIncident]",
+    known: "Sequence[KnownIncident] | None",
 ) -> "BacktestReport":
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 

@@ -1,7 +1,6 @@
 """What `tocsin rules` prints: rules with all that a condition may use, and how cases came out."""
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 
 from tocsin.cli.output import duration, out
 from tocsin.detect.amount_functions import FUNCTIONS
@@ -86,8 +85,4 @@ def _words(spec: WindowSpec) -> str:
         "rule": "what left all of them",
     }[spec.by]
     distinct = "" if spec.distinct is None else f", distinct {spec.distinct}s"
-    return f"{what} in {duration(_at_least_zero(spec.over))}: sum, count{distinct}"
-
-
-def _at_least_zero(value: timedelta) -> timedelta:
-    return max(value, timedelta())
+    return f"{what} in {duration(spec.over)}: sum, count{distinct}"

@@ -147,7 +147,8 @@ class Rehearser(Protocol):
 
         Raises:
             Unavailable: it can't be judged, so a person should look: `rehearsal-over-gas-limit` (it needs more than
-                the node spends on a rehearsal), `rehearsal-disputed` (providers say different things),
+                the node spends on a rehearsal, and pays for more; one that pays for less runs out of GAS in a block
+                too, and FAULTs here), `rehearsal-disputed` (providers say different things),
                 `rehearsal-unanswered` (no readable answer in time).
         """
         ...

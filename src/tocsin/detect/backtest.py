@@ -5,16 +5,16 @@ joined one incident, until the contract has been quiet for as long as the rule's
 """
 
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from tocsin.connect.ports import Block, BlockHistory, ChainReader, StateHistory
-from tocsin.detect.balances import At, BalanceSource, PastBalances, open_balances
+from tocsin.detect.balances import BalanceSource, PastBalances, open_balances
 from tocsin.detect.past import first_since
-from tocsin.detect.rules import Judgement, OutflowRule, RuleBench, detections_in
-from tocsin.detect.transfers import GasTransfer, gas_transfers
+from tocsin.detect.rules import Judgement, OutflowRule, RuleBench, before, detections_in
+from tocsin.detect.windows import Movement
 from tocsin.domain.amounts import Gas
 from tocsin.domain.errors import Unavailable
 from tocsin.domain.hashes import ScriptHash
@@ -81,7 +81,7 @@ class Firing:
             last_at=newest.at,
             detections=self.detections + len({(j.rule.name, j.movement.tx) for j in fired}),
             amount=self.amount + Gas(sum(amounts.values())),
-            sum_max=max(self.sum_max, *(judgement.window.sum for judgement in fired)),
+            sum_max=max(self.sum_max, *(Gas(judgement.window.sum) for judgement in fired)),
         )
 
 
@@ -112,7 +112,8 @@ class BacktestReport:
     balances: BalanceSource
     firings: tuple[Firing, ...]
     curves: tuple[Curve, ...]
-    known: tuple[KnownIncident, ...]
+    known: tuple[KnownIncident, ...] | None
+    """The incidents that people know of, None where nobody said."""
     warm_up_complete: bool
     """Whether the blocks before `first` reached back as far as the longest window."""
 
@@ -122,13 +123,13 @@ class BacktestReport:
 
     @property
     def false_positives(self) -> tuple[Firing, ...]:
-        """Firings that tell of no known incident."""
-        return tuple(firing for firing in self.firings if firing.known is None)
+        """Firings that tell of no known incident; none where nobody said which are known."""
+        return () if self.known is None else tuple(firing for firing in self.firings if firing.known is None)
 
     @property
     def missed(self) -> tuple[KnownIncident, ...]:
         """Known incidents that no firing tells of."""
-        return tuple(known for known in self.known if not any(known.covers(firing) for firing in self.firings))
+        return tuple(known for known in self.known or () if not any(known.covers(firing) for firing in self.firings))
 
 
 @dataclass(slots=True)
@@ -163,7 +164,7 @@ class Backtest:
         self._first = 0
         self._transactions = self._movements = 0
 
-    async def run(self, first: int, last: int, known: Sequence[KnownIncident] = ()) -> BacktestReport:
+    async def run(self, first: int, last: int, known: Sequence[KnownIncident] | None = None) -> BacktestReport:
         """Judges the blocks from `first` to `last`.
 
         Raises:
@@ -194,9 +195,9 @@ class Backtest:
             movements=self._movements,
             detections=sum(firing.detections for firing in firings),
             balances=balances.source,
-            firings=tuple(replace(f, known=next((k.name for k in known if k.covers(f)), None)) for f in firings),
+            firings=tuple(replace(f, known=next((k.name for k in known or () if k.covers(f)), None)) for f in firings),
             curves=tuple(self._curve(contract, last) for contract in sorted(self._tapes, key=self._name)),
-            known=tuple(known),
+            known=None if known is None else tuple(known),
             warm_up_complete=complete,
         )
 
@@ -210,7 +211,7 @@ class Backtest:
         edge = await self._block(start)
         async with aclosing(self._history.blocks(start, first - 1)) as blocks:
             async for block in blocks:
-                self._bench.fill(block, list(gas_transfers(block, self._bench.watched)))
+                self._bench.fill(self._bench.outflows.of(block))
         return start == 0 or edge.time <= since
 
     async def _block(self, height: int) -> Block:
@@ -233,25 +234,27 @@ class Backtest:
             yield group
 
     async def _judge(self, group: Sequence[Block], balances: PastBalances) -> None:
-        moved = [(block, list(gas_transfers(block, self._bench.watched))) for block in group]
-        wanted = {(block.height, transfer.source) for block, transfers in moved for transfer in transfers}
+        moved = [(block, self._bench.outflows.of(block)) for block in group]
+        wanted = {(movement.height, movement.contract) for _, movements in moved for movement in movements}
         held = await balances.after(group, wanted)
-        for block, transfers in moved:
+        for block, movements in moved:
             self._transactions += len(block.transactions)
-            if not transfers:
+            if not movements:
                 continue
-            judgements = self._bench.judge(block, transfers, _before(block, transfers, held))
-            self._movements += len(transfers)
-            self._tape(transfers, judgements, block.height)
+            after = {contract: held[block.height, contract] for contract in {m.contract for m in movements}}
+            judgements = self._bench.judge(movements, before(movements, after))
+            self._movements += len(movements)
+            self._tape(movements, judgements)
             self._record([judgement for judgement in judgements if judgement.fired])
 
-    def _tape(self, transfers: Sequence[GasTransfer], judgements: Sequence[Judgement], height: int) -> None:
-        point = (height - self._first) // self._blocks_a_point
-        for transfer in transfers:
-            self._tapes[transfer.source].outflow[point] += transfer.amount.fractions
+    def _tape(self, movements: Sequence[Movement], judgements: Sequence[Judgement]) -> None:
+        """Takes the movements of one block into the curves."""
+        point = (movements[0].height - self._first) // self._blocks_a_point
+        for movement in movements:
+            self._tapes[movement.contract].outflow[point] += movement.amount
         for judgement in judgements:
             highest = self._tapes[judgement.movement.contract].sum_max
-            highest[point] = max(highest.get(point, 0), judgement.window.sum.fractions)
+            highest[point] = max(highest.get(point, 0), judgement.window.sum)
 
     def _record(self, fired: Sequence[Judgement]) -> None:
         """Takes in what fired in one block."""
@@ -280,14 +283,6 @@ class Backtest:
 
     def _name(self, contract: ScriptHash) -> str:
         return next(rule.contracts[contract] for rule in self._bench.rules if contract in rule.contracts)
-
-
-def _before(block: Block, transfers: Sequence[GasTransfer], held: Mapping[At, Gas]) -> dict[ScriptHash, Gas]:
-    """What the contracts held before these transfers, made of what they held after the block."""
-    before = {source: held[block.height, source] for source in {transfer.source for transfer in transfers}}
-    for transfer in transfers:
-        before[transfer.source] += transfer.amount
-    return before
 
 
 def _key(judgement: Judgement) -> str:

@@ -8,11 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from tocsin.connect.ports import Block, BlockTransaction
 from tocsin.detect.rules import Judgement, OutflowRule, RuleBench
-from tocsin.detect.transfers import GasTransfer
+from tocsin.detect.windows import Movement
 from tocsin.domain.amounts import Gas
-from tocsin.domain.hashes import BlockHash, ScriptHash, TxHash
+from tocsin.domain.hashes import ScriptHash, TxHash
 
 _BEGINNING = datetime(2025, 1, 1, tzinfo=UTC)
 
@@ -81,7 +80,7 @@ def run_case(rules: Sequence[OutflowRule], case: Case) -> CaseResult:
     held = dict(case.balances)
     judgements: list[Judgement] = []
     for number, made_up in enumerate(case.blocks, start=1):
-        block = _block(number, made_up)
+        at = _BEGINNING + made_up.after
         received: dict[ScriptHash, Gas] = {}
         paid: dict[ScriptHash, Gas] = {}
         for transfer in made_up.transfers:
@@ -97,12 +96,12 @@ def run_case(rules: Sequence[OutflowRule], case: Case) -> CaseResult:
                 )
                 return CaseResult(case, (problem,))
         held |= {account: amount - paid.get(account, Gas(0)) for account, amount in before.items()}
-        transfers = [
-            GasTransfer(t.source, t.recipient, t.amount, _tx(number, t))
+        movements = [
+            Movement(number, at, t.amount.fractions, t.source, t.recipient, t.sender, _tx(number, t))
             for t in made_up.transfers
             if t.source in bench.watched and t.source != t.recipient
         ]
-        judgements += bench.judge(block, transfers, before)
+        judgements += bench.judge(movements, before)
     return CaseResult(case, (*_missing(rules, case, judgements), *_unexpected(case, judgements)))
 
 
@@ -155,23 +154,11 @@ def _shown(value: str | int | bool) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _block(number: int, made_up: CaseBlock) -> Block:
-    transactions = {
-        _tx(number, t): BlockTransaction(_tx(number, t), t.sender, (t.sender,), True, ()) for t in made_up.transfers
-    }
-    return Block(
-        number, BlockHash(_digest(f"block {number}")), _BEGINNING + made_up.after, tuple(transactions.values())
-    )
-
-
 def _tx(number: int, transfer: CaseTransfer) -> TxHash:
-    return TxHash(_digest(f"block {number} transaction {transfer.transaction}"))
+    digest = hashlib.sha256(f"block {number} transaction {transfer.transaction}".encode()).hexdigest()
+    return TxHash(f"0x{digest}")
 
 
 def made_up_account(name: str) -> ScriptHash:
     """An account that nobody has, the same for the same name."""
     return ScriptHash(f"0x{hashlib.sha256(name.encode()).hexdigest()[:40]}")
-
-
-def _digest(text: str) -> str:
-    return f"0x{hashlib.sha256(text.encode()).hexdigest()}"

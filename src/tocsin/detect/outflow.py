@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from tocsin.connect.ports import Block, ChainReader
 from tocsin.detect.balances import balance_call, balance_in
-from tocsin.detect.rules import VARIABLES, OutflowRule, RuleBench, detections_in
+from tocsin.detect.rules import VARIABLES, OutflowRule, RuleBench, before, detections_in
 from tocsin.detect.transfers import GAS_CONTRACT, GasTransfer, gas_transfers
 from tocsin.domain.amounts import Gas
 from tocsin.domain.detections import Detection
@@ -40,15 +40,15 @@ class OutflowWatch:
         Raises:
             Unavailable: a balance can't be read now; the block was not taken in and may be offered again.
         """
-        transfers = self._watched_transfers(block)
+        movements = self._bench.outflows.of(block)
         detections: Sequence[Detection] = ()
         if quiet:
             self._bench.rewind(block.height)
-            self._bench.fill(block, transfers)
+            self._bench.fill(movements)
         else:
-            balances = await self._balances_before(transfers)
+            held = {contract: await self._balance(contract) for contract in {m.contract for m in movements}}
             self._bench.rewind(block.height)
-            detections = detections_in(self._bench.judge(block, transfers, balances))
+            detections = detections_in(self._bench.judge(movements, before(movements, held)))
         self.newest = (block.height, block.time)
         return detections
 
@@ -65,22 +65,12 @@ class OutflowWatch:
 
         Nothing is detected before the first `take_stock`.
         """
-        transfers = self._watched_transfers(pending)
-        if not transfers or not self._stock:
+        movements = self._bench.outflows.of(pending)
+        if not movements or not self._stock:
             return ()
-        judgements = self._bench.judge(pending, transfers, self._stock)
+        judgements = self._bench.judge(movements, self._stock)
         self._bench.rewind(pending.height)
         return detections_in(judgements)
-
-    def _watched_transfers(self, block: Block) -> Sequence[GasTransfer]:
-        return list(gas_transfers(block, self._bench.watched))
-
-    async def _balances_before(self, transfers: Sequence[GasTransfer]) -> dict[ScriptHash, Gas]:
-        """What each contract held before these transfers of one block, made of what it holds after them."""
-        balances = {contract: await self._balance(contract) for contract in {t.source for t in transfers}}
-        for transfer in transfers:
-            balances[transfer.source] += transfer.amount
-        return balances
 
     async def _balance(self, contract: ScriptHash) -> Gas:
         return balance_in(await self._reader.test_invoke([balance_call(contract)]), contract)

@@ -5,13 +5,12 @@ long ago, by `cases` for blocks that somebody made up.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import lru_cache
 
-from tocsin.connect.ports import Block
 from tocsin.detect.conditions import Condition, Value, VariableType
-from tocsin.detect.transfers import GasTransfer
+from tocsin.detect.transfers import Outflows
 from tocsin.detect.windows import Key, Movement, Tally, Window, WindowSpec
 from tocsin.domain.amounts import Gas
 from tocsin.domain.detections import Detection
@@ -72,8 +71,8 @@ class Judgement:
     movement: Movement
     window: Tally
     windows: Mapping[str, Tally]
-    balance: Gas
-    """What the contract held after the movement."""
+    balance: int
+    """What the contract held after the movement, in fractions of GAS."""
     error: str | None = None
     """Why the condition could not be evaluated."""
     fired: bool = False
@@ -89,7 +88,7 @@ class Judgement:
         rule, movement, values = self.rule, self.movement, self.values()
         name, seconds = rule.contracts[movement.contract], rule.window.total_seconds()
         summary = (
-            f"{self.window.sum} GAS left {name} within {seconds:g} s ({values['share_percent']} % of what it held), "
+            f"{values['sum']} GAS left {name} within {seconds:g} s ({values['share_percent']} % of what it held), "
             f"now {values['amount']} GAS to {values['recipient']}"
         )
         if self.error is not None:
@@ -116,20 +115,22 @@ class Judgement:
         tally = self.windows[window]
         match figure:
             case "sum":
-                return str(tally.sum)
+                return str(Gas(tally.sum))
             case "count":
                 return tally.count
             case _:
                 return tally.distinct
 
     @property
-    def balance_before(self) -> Gas:
+    def balance_before(self) -> int:
+        """What the contract held before all that left it within the window, in fractions of GAS."""
         return self.balance + self.window.sum
 
     @property
     def share_percent(self) -> int:
-        before = self.balance_before.fractions
-        return min(100, 100 * self.window.sum.fractions // before) if before > 0 else 100
+        """How much of that has left, 0 to 100."""
+        before = self.balance_before
+        return min(100, 100 * self.window.sum // before) if before > 0 else 100
 
 
 _VALUES: Mapping[str, Callable[[Judgement], Value]] = {
@@ -137,9 +138,9 @@ _VALUES: Mapping[str, Callable[[Judgement], Value]] = {
     "recipient": lambda j: _address(j.movement.recipient),
     "recipient_known": lambda j: j.movement.recipient in j.rule.known_recipients,
     "amount": lambda j: str(Gas(j.movement.amount)),
-    "sum": lambda j: str(j.window.sum),
+    "sum": lambda j: str(Gas(j.window.sum)),
     "count": lambda j: j.window.count,
-    "balance_before": lambda j: str(j.balance_before),
+    "balance_before": lambda j: str(Gas(j.balance_before)),
     "share_percent": lambda j: j.share_percent,
 }
 assert _VALUES.keys() == VARIABLES.keys()
@@ -168,6 +169,8 @@ class RuleBench:
     def __init__(self, rules: Sequence[OutflowRule]) -> None:
         self.rules = tuple(rules)
         self.watched = frozenset(contract for rule in rules for contract in rule.contracts)
+        self.outflows = Outflows(self.watched)
+        """Finds the movements that these rules are about."""
         self._watchers = tuple(_Watcher(rule) for rule in rules)
         self._watchers_of = {
             contract: tuple(w for w in self._watchers if contract in w.rule.contracts) for contract in self.watched
@@ -177,23 +180,23 @@ class RuleBench:
     def longest_window(self) -> timedelta:
         return max((rule.longest_window for rule in self.rules), default=timedelta())
 
-    def fill(self, block: Block, transfers: Sequence[GasTransfer]) -> None:
-        """Takes transfers from watched contracts into the windows and judges nothing."""
-        for movement in _movements(block, transfers):
+    def fill(self, movements: Sequence[Movement]) -> None:
+        """Takes movements out of watched contracts into the windows and judges nothing."""
+        for movement in movements:
             for watcher in self._watchers_of[movement.contract]:
                 watcher.take_in(movement)
 
-    def judge(
-        self, block: Block, transfers: Sequence[GasTransfer], before: Mapping[ScriptHash, Gas]
-    ) -> Sequence[Judgement]:
-        """Takes transfers from watched contracts into the windows and judges each; `before`: what the contracts held.
+    def judge(self, movements: Sequence[Movement], before: Mapping[ScriptHash, Gas]) -> Sequence[Judgement]:
+        """Takes movements out of watched contracts into the windows and judges each.
+
+        `before` is what the contracts held before the first of them; so they are those of one block.
 
         A movement is judged by what was known when it happened, so those of the same block before it count.
         """
-        balances = dict(before)
+        balances = {contract: held.fractions for contract, held in before.items()}
         judgements: list[Judgement] = []
-        for movement in _movements(block, transfers):
-            balance = balances[movement.contract] = balances[movement.contract] - Gas(movement.amount)
+        for movement in movements:
+            balance = balances[movement.contract] = balances[movement.contract] - movement.amount
             for watcher in self._watchers_of[movement.contract]:
                 window, windows = watcher.take_in(movement)
                 judgements.append(_judged(watcher.rule, movement, window, windows, balance))
@@ -205,26 +208,24 @@ class RuleBench:
             watcher.rewind(height)
 
 
-def _movements(block: Block, transfers: Sequence[GasTransfer]) -> Sequence[Movement]:
-    if not transfers:
-        return ()
-    senders = {transaction.tx: transaction.sender for transaction in block.transactions}
-    return [
-        Movement(block.height, block.time, t.amount.fractions, t.source, t.recipient, senders[t.tx], t.tx)
-        for t in transfers
-    ]
-
-
 def _judged(
-    rule: OutflowRule, movement: Movement, window: Tally, windows: Mapping[str, Tally], balance: Gas
+    rule: OutflowRule, movement: Movement, window: Tally, windows: Mapping[str, Tally], balance: int
 ) -> Judgement:
     judgement = Judgement(rule, movement, window, windows, balance)
     try:
-        fired, error = rule.condition.holds_given(judgement.values(rule.condition.mentions)), None
+        fired = rule.condition.holds_given(judgement.values(rule.condition.mentions))
     except ValueError as failure:
         # What can't be judged goes to people rather than past them.
-        fired, error = True, str(failure)
-    return Judgement(rule, movement, window, windows, balance, error, fired) if fired else judgement
+        return replace(judgement, fired=True, error=str(failure))
+    return replace(judgement, fired=True) if fired else judgement
+
+
+def before(movements: Sequence[Movement], after: Mapping[ScriptHash, Gas]) -> Mapping[ScriptHash, Gas]:
+    """What contracts held before the movements of one block, made of what they hold after it."""
+    held = {contract: amount.fractions for contract, amount in after.items()}
+    for movement in movements:
+        held[movement.contract] += movement.amount
+    return {contract: Gas(fractions) for contract, fractions in held.items()}
 
 
 def detections_in(judgements: Sequence[Judgement]) -> Sequence[Detection]:

@@ -1,10 +1,11 @@
 """GAS transfers: what a block's transactions moved from one account to another. Pure."""
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tocsin.connect.ports import Block, Notification, StackValue
+from tocsin.detect.windows import Movement
 from tocsin.domain.amounts import Gas
 from tocsin.domain.hashes import ScriptHash, TxHash
 
@@ -21,25 +22,45 @@ class GasTransfer:
     tx: TxHash
 
 
-def gas_transfers(block: Block, sources: Collection[ScriptHash] | None = None) -> Iterator[GasTransfer]:
-    """The GAS transfers that the block's transactions made, in order; with `sources` only what left these accounts.
+def gas_transfers(block: Block) -> Iterator[GasTransfer]:
+    """The GAS transfers that the block's transactions made, in order.
 
     Left out are mints, burns, transfers to oneself, and whatever a transaction announced that FAULTed in the end.
     """
-    wanted = None if sources is None else frozenset(_raw(account) for account in sources)
     for transaction in block.transactions:
-        if not transaction.halted:
-            continue
-        for event in transaction.notifications:
-            if not _is_transfer(event):
+        if transaction.halted:
+            for event in transaction.notifications:
+                match event.values if _is_transfer(event) else ():
+                    case (bytes(source), bytes(recipient), int(amount)) if source != recipient:
+                        yield GasTransfer(account_in(source), account_in(recipient), Gas(amount), transaction.tx)
+                    case _:
+                        pass
+
+
+class Outflows:
+    """Finds what leaves these contracts in blocks. Quick over all else, which is most of what happens on a chain."""
+
+    def __init__(self, contracts: Collection[ScriptHash]) -> None:
+        self._contracts = {_raw(contract): contract for contract in contracts}
+
+    def of(self, block: Block) -> Sequence[Movement]:
+        """The block's movements, as `gas_transfers` has them, out of the contracts."""
+        found: list[Movement] = []
+        for transaction in block.transactions:
+            if not transaction.halted:
                 continue
-            source, recipient, amount = event.values
-            if wanted is not None and source not in wanted:
-                continue
-            if not (isinstance(source, bytes) and isinstance(recipient, bytes) and isinstance(amount, int)):
-                continue
-            if source != recipient:
-                yield GasTransfer(_account(source), _account(recipient), Gas(amount), transaction.tx)
+            for event in transaction.notifications:
+                if not _is_transfer(event):
+                    continue
+                source, recipient, amount = event.values
+                if not isinstance(source, bytes) or (contract := self._contracts.get(source)) is None:
+                    continue
+                if isinstance(recipient, bytes) and isinstance(amount, int) and recipient != source:
+                    to = account_in(recipient)
+                    found.append(
+                        Movement(block.height, block.time, amount, contract, to, transaction.sender, transaction.tx)
+                    )
+        return found
 
 
 def net_flows(block: Block, accounts: Collection[ScriptHash]) -> Mapping[ScriptHash, Gas]:
@@ -62,7 +83,8 @@ def _is_transfer(event: Notification) -> bool:
     return event.contract == GAS_CONTRACT and event.name == "Transfer" and len(event.values) == 3
 
 
-def _account(raw: bytes) -> ScriptHash:
+def account_in(raw: bytes) -> ScriptHash:
+    """The account that contracts know by these bytes."""
     return ScriptHash(f"0x{raw[::-1].hex()}")
 
 

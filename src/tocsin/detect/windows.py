@@ -4,13 +4,13 @@ A window is as exact as its movements: integers are added, nothing is sampled, a
 again. What the windows are for, and what a condition makes of them, stands in `rules`.
 """
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from operator import attrgetter
 
-from tocsin.domain.amounts import Gas
 from tocsin.domain.hashes import ScriptHash, TxHash
 
 MOVEMENTS_MAX = 100_000
@@ -45,7 +45,7 @@ class WindowSpec:
 
 @dataclass(frozen=True, slots=True)
 class Movement:
-    """GAS that left a contract in a transaction of block `height`; `at` is the block's time."""
+    """GAS that left a contract in a transaction of block `height`; `at` is the block's time, `amount` in fractions."""
 
     height: int
     at: datetime
@@ -58,20 +58,31 @@ class Movement:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """The figures of a window for one key."""
+    """The figures of a window for one key; `sum` in fractions of GAS."""
 
-    sum: Gas
+    sum: int
     count: int
     distinct: int
 
 
 _KEYS: Mapping[Key, Callable[[Movement], str]] = {
-    Key.CONTRACT: lambda movement: movement.contract,
-    Key.RECIPIENT: lambda movement: movement.recipient,
-    Key.SENDER: lambda movement: movement.sender,
-    Key.TRANSACTION: lambda movement: movement.tx,
+    Key.CONTRACT: attrgetter("contract"),
+    Key.RECIPIENT: attrgetter("recipient"),
+    Key.SENDER: attrgetter("sender"),
+    Key.TRANSACTION: attrgetter("tx"),
     Key.RULE: lambda _: "",
 }
+
+
+class _Figures:
+    """What is known of one key: sum, number, and how often each different thing came."""
+
+    __slots__ = ("count", "sum", "things")
+
+    def __init__(self) -> None:
+        self.sum = 0
+        self.count = 0
+        self.things: dict[str, int] = {}
 
 
 class Window:
@@ -82,25 +93,27 @@ class Window:
         self._key = _KEYS[spec.by]
         self._thing = None if spec.distinct is None else _KEYS[spec.distinct]
         self._movements: deque[Movement] = deque()
-        self._sums: Counter[str] = Counter()
-        self._counts: Counter[str] = Counter()
-        self._things: dict[str, Counter[str]] = {}
+        self._figures: dict[str, _Figures] = {}
 
     def __len__(self) -> int:
         return len(self._movements)
 
     def add(self, movement: Movement) -> Tally:
         """Takes a movement in, lets go of those that are as old as the window is long; returns its key's figures."""
-        key = self._key(movement)
-        self._movements.append(movement)
-        self._sums[key] += movement.amount
-        self._counts[key] += 1
+        movements, key = self._movements, self._key(movement)
+        figures = self._figures.get(key)
+        if figures is None:
+            figures = self._figures[key] = _Figures()
+        movements.append(movement)
+        figures.sum += movement.amount
+        figures.count += 1
         if self._thing is not None:
-            self._things.setdefault(key, Counter())[self._thing(movement)] += 1
+            thing = self._thing(movement)
+            figures.things[thing] = figures.things.get(thing, 0) + 1
         since = movement.at - self._over
-        while self._movements[0].at <= since or len(self._movements) > MOVEMENTS_MAX:
-            self._forget(self._movements.popleft())
-        return Tally(Gas(self._sums[key]), self._counts[key], len(self._things.get(key, ())))
+        while movements[0].at <= since or len(movements) > MOVEMENTS_MAX:
+            self._forget(movements.popleft())
+        return Tally(figures.sum, figures.count, len(figures.things))
 
     def rewind(self, height: int) -> None:
         """Forgets the movements of this block and later ones, so that they can be seen again without counting twice."""
@@ -109,14 +122,14 @@ class Window:
 
     def _forget(self, movement: Movement) -> None:
         key = self._key(movement)
-        self._sums[key] -= movement.amount
-        self._counts[key] -= 1
+        figures = self._figures[key]
+        figures.sum -= movement.amount
+        figures.count -= 1
         if self._thing is not None:
-            things, thing = self._things[key], self._thing(movement)
-            things[thing] -= 1
-            if not things[thing]:
-                del things[thing]
-        if not self._counts[key]:
+            thing = self._thing(movement)
+            figures.things[thing] -= 1
+            if not figures.things[thing]:
+                del figures.things[thing]
+        if not figures.count:
             # Keys come and go with the movements, so that strangers can't make them grow without bound.
-            del self._sums[key], self._counts[key]
-            self._things.pop(key, None)
+            del self._figures[key]

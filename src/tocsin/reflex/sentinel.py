@@ -93,14 +93,20 @@ class Sentinel:
         Raises:
             Unavailable: no endpoint offers its pool; only blocks can be watched then.
         """
+        off: Unavailable | None = None
         async with asyncio.TaskGroup() as tasks:
-            async for event in self._feed.events():
-                if isinstance(event, Gap):
-                    log.warning("pool_gap", endpoint=event.endpoint, reason=event.reason, detail=event.detail)
-                    for missed in await self._pending():
-                        await self._take(tasks, missed)
-                else:
-                    await self._take(tasks, event)
+            try:
+                async for event in self._feed.events():
+                    if isinstance(event, Gap):
+                        log.warning("pool_gap", endpoint=event.endpoint, reason=event.reason, detail=event.detail)
+                        for missed in await self._pending():
+                            await self._take(tasks, missed)
+                    else:
+                        await self._take(tasks, event)
+            except Unavailable as error:
+                off = error  # what was seen before is still judged and recorded
+        if off is not None:
+            raise off
 
     async def _pending(self) -> Sequence[MempoolTransaction]:
         try:
@@ -124,9 +130,15 @@ class Sentinel:
             self._later(tasks, self._reporter.not_judged(transaction, error.message))
             return
         detections = self._detections(transaction, execution)
-        if not detections:
-            return
-        detection = detections[0]
+        # What robs several contracts may survive the pause of one: each is answered, and side by side.
+        for another in detections[1:]:
+            tasks.create_task(self._answer(tasks, transaction, another, started), name=f"answer {transaction.tx}")
+        if detections:
+            await self._answer(tasks, transaction, detections[0], started)
+
+    async def _answer(
+        self, tasks: asyncio.TaskGroup, transaction: MempoolTransaction, detection: Detection, started: float
+    ) -> None:
         stop = self._stops.for_contract(ScriptHash(str(detection.evidence["contract_hash"])))
         if stop is None:
             self._later(tasks, self._reporter.held_back(transaction, detection, "no pause is configured for it"))

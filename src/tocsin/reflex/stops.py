@@ -30,6 +30,8 @@ RAISES_MAX = 8
 """How often a pause that waits for its block may be raised above a dearer attack."""
 UNSEEN_BLOCKS_MAX = 3
 """Blocks after which a fired pause that nobody reads as paused counts as missed."""
+KEYS = "reflex/"
+"""What the outbox keys of all shots begin with."""
 _HOUR = timedelta(hours=1)
 
 
@@ -125,7 +127,7 @@ class Stops:
         """
         state = self._states[stop.name]
         assert state.armed is not None, "holds_back was asked"
-        key = f"reflex/{stop.name}/{secrets.token_hex(8)}"
+        key = f"{_prefix(stop)}/{secrets.token_hex(8)}"
         size = state.armed.size
         state.readiness, state.fired_at = Readiness.FIRED, self._height
         state.keys.append(key)
@@ -138,6 +140,21 @@ class Stops:
             raise
         state.best_bid = FeeBid(fired.network_fee, size)
         return fired
+
+    def recover(self, key: str, bid: FeeBid, height: int) -> Stop | None:
+        """Takes up a shot that was fired before a restart and still waits for its block; returns its stop.
+
+        None if the key is no shot's, or its stop is not configured any more.
+        """
+        stop = next((each for each in self._stops if key.rpartition("/")[0] == _prefix(each)), None)
+        if stop is not None:
+            state = self._states[stop.name]
+            state.readiness, state.fired_at = Readiness.FIRED, height
+            state.keys.append(key)
+            if state.best_bid is None or _dearer(bid, state.best_bid):
+                state.best_bid = bid
+            self._new_scopes.append((self._clock.now(), stop.name))
+        return stop
 
     async def tend(self, height: int) -> None:
         """Prepares and renews stops, and sees what became of those that were fired; call it once a block."""
@@ -155,7 +172,9 @@ class Stops:
     async def _prepare(self, stop: Stop, state: _State, height: int) -> None:
         if state.armed is None:
             state.armed = await self._sender.arm([stop.pause.call.invocation()], purpose="pause")
-            state.readiness, state.problem = Readiness.READY, ""
+            state.problem = ""
+            if state.readiness is Readiness.PREPARING:
+                state.readiness = Readiness.READY
         elif height >= state.armed.armed_until - RENEW_BLOCKS_AHEAD:
             state.armed = await self._sender.rearm(state.armed)
             state.problem = ""
@@ -188,6 +207,11 @@ class Stops:
         while self._new_scopes and self._new_scopes[0][0] <= cutoff:
             self._new_scopes.popleft()
         return frozenset(name for _, name in self._new_scopes)
+
+
+def _prefix(stop: Stop) -> str:
+    """What the outbox keys of a stop's shots begin with, up to the last slash."""
+    return f"{KEYS}{stop.name}"
 
 
 def _dearer(bid: FeeBid, than: FeeBid) -> bool:

@@ -30,7 +30,7 @@ class PauseWays:
             ConfigurationInvalid: it is not clear which binding pauses that, or its call wants a value unknown here.
             Refused: the app is unknown.
         """
-        binding = self._binding(target)
+        binding = self.binding(target)
         values = {"reason": reason} if target.app is None else {"reason": reason, "app_id": target.app}
         try:
             texts = binding.call.filled(values)
@@ -42,7 +42,13 @@ class PauseWays:
             ) from error
         return {"contract": binding.call.contract, "method": binding.call.method, "args": list(texts)}
 
-    def _binding(self, target: PauseTarget) -> PauseBinding:
+    def binding(self, target: PauseTarget) -> PauseBinding:
+        """The binding that pauses this target.
+
+        Raises:
+            ConfigurationInvalid: it is not clear which one does.
+            Refused: the app is unknown.
+        """
         scope, what = ("all", "everything") if target.app is None else ("app", "one app")
         candidates = self.everything if target.app is None else self.one_app
         if len(candidates) != 1:

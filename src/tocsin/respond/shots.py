@@ -24,6 +24,9 @@ from tocsin.runbook.placeholders import bind_placeholders
 
 log = structlog.get_logger(__name__)
 
+INCIDENTS_SEARCHED_MAX = 50
+"""A shot is valid for some blocks only, so its incident, if it has one, is among the newest."""
+
 
 @dataclass(frozen=True, slots=True)
 class FiredAction:
@@ -70,14 +73,21 @@ class Shots:
             )
             event = RunFired(run.id, alternative, plan, fired.outbox_key, fired.armed_by)
             try:
-                await self.incidents.record(incident, event, TOCSIN.id, key=f"shot:{fired.outbox_key}")
+                await self.incidents.record(incident, event, TOCSIN.id, key=_key(fired.outbox_key))
             except Refused as refused:
                 log.info("shot_without_run", incident=incident, run=run.id, why=refused.message)
                 continue
             return incident
         note = NoteAdded(f"The reflex fired again: {fired.summary}, transaction {fired.tx}")
-        await self.incidents.record(incident, note, TOCSIN.id, key=f"shot:{fired.outbox_key}")
+        await self.incidents.record(incident, note, TOCSIN.id, key=_key(fired.outbox_key))
         return incident
+
+    async def taken(self, outbox_key: str) -> bool:
+        """Whether the shot under this key stands in one of the incidents that were declared last."""
+        for summary in (await self.incidents.summaries())[:INCIDENTS_SEARCHED_MAX]:
+            if any(recorded.key == _key(outbox_key) for recorded in await self.incidents.history(summary.id)):
+                return True
+        return False
 
     async def _alternative(self, state: IncidentState, run: RunState, fired: FiredAction) -> int | None:
         """Which of the run's alternatives is the call that was fired; None if none is."""
@@ -99,6 +109,11 @@ class Shots:
         except (Refused, Unavailable):
             return False
         return _target(bound.inputs()) == _target(fired.inputs)
+
+
+def _key(outbox_key: str) -> str:
+    """Under what the event of a shot is recorded, so that it is recorded once."""
+    return f"shot:{outbox_key}"
 
 
 def _target(inputs: Mapping[str, Json]) -> tuple[Json, Json, Json]:

@@ -121,8 +121,8 @@ class HeadTracker:
         self._quorum = quorum
         self._grown: dict[str, tuple[int, float]] = {}
         self._head = -1
-        self._head_at: float | None = None
-        """When the head grew; before the first head, when the first answer came."""
+        self._head_at = 0.0
+        self._started: float | None = None
         self.claims_more = False
         """Whether somebody told of more than the head."""
 
@@ -131,16 +131,17 @@ class HeadTracker:
         for name, height in heights.items():
             if height > self._grown.get(name, (-1, now))[0]:
                 self._grown[name] = (height, now)
-        if self._head_at is None:
-            self._head_at = now
-        overdue = now - self._head_at > stall_s
+        if self._started is None:
+            self._started = now
         growing = [
             Answer(self._endpoints[name], height) for name, (height, at) in self._grown.items() if now - at <= stall_s
         ]
-        # While none grows, or too few do and the others have not been waited for long enough, the head stays.
-        agreed = agreed_height(growing, self._quorum) if overdue or len(providers_of(growing)) >= self._quorum else None
+        # Too few grow: at first the others may only be slow to answer; later they have been waited for already.
+        enough = len(providers_of(growing)) >= self._quorum or now - self._started > stall_s
+        agreed = agreed_height(growing, self._quorum) if enough else None
         head = self._head if agreed is None else agreed
         self.claims_more = any(each.value > max(head, self._head) for each in growing)
+        overdue = now - self._head_at > stall_s
         if head > self._head or (head < self._head and overdue):
             self._head, self._head_at = head, now
             return head

@@ -45,8 +45,9 @@ class NeoRehearser:
                 raise _unjudged(tx, "rehearsal-unanswered", error.message) from error
         else:
             execution = await self._agreed(tx, question, providers)
-        if not execution.halted and _out_of_gas(execution):
-            raise _unjudged(tx, "rehearsal-over-gas-limit", "it needs more GAS than a rehearsal may use")
+        # One that pays for less than the rehearsal has used runs out of it in a block too: an ordinary FAULT.
+        if not execution.halted and _out_of_gas(execution) and tx.system_fee > execution.gas_consumed:
+            raise _unjudged(tx, "rehearsal-over-gas-limit", "it pays for more GAS than a rehearsal may use")
         return execution
 
     async def _agreed(self, tx: MempoolTransaction, question: Question[Execution], providers: int) -> Execution:
