@@ -78,7 +78,7 @@ def test_the_example_is_a_valid_configuration_of_an_installation_that_only_obser
 
 
 def test_the_example_shows_every_section_and_every_key_of_the_top() -> None:
-    commented = {"principal", "autonomy"}
+    commented = {"principal", "autonomy", "accounts"}
     assert set(tomllib.loads(EXAMPLE.read_text())) | commented == set(Settings.model_fields)
 
 
@@ -232,8 +232,8 @@ def test_accounts_are_addresses_or_hashes_and_become_hashes(configuration: Confi
             "pause.everything: {app_id} is no argument of its call",
         ),
         (
-            'method = "isPaused" }\n\n',
-            'method = "isPaused", args = ["{reasn}"] }\n\n',
+            'contract = "pause_registry", method = "isPaused" }',
+            'contract = "pause_registry", method = "isPaused", args = ["{reasn}"] }',
             "pause.everything: {reasn} is no argument of its call (did you mean reason?)",
         ),
         (

@@ -75,9 +75,9 @@ def _kind(hint: object) -> str:
     kind = without_none(hint)[0]
     if origin_of(kind) is tuple:
         kind = parts_of(kind)[0]
-    if isinstance(kind, type) and issubclass(kind, enum.Enum):
-        return "word"
-    return _KINDS.get(kind, "text")
+    if kind in _KINDS:
+        return _KINDS[kind]
+    return "word" if isinstance(kind, type) and issubclass(kind, enum.Enum) else "text"
 
 
 def _with_facts(told: str, argument: Argument) -> str:

@@ -34,8 +34,8 @@ _BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
 
 def configuration() -> Iterator[str]:
     """The lines of the page."""
-    yield "`tocsin.toml`, found by `--config`, else `TOCSIN_CONFIG`, else in this folder. Relative paths are relative to"
-    yield "the file's folder. Unknown keys are errors. The environment wins over the file: `TOCSIN_MODE=ask`,"
+    yield "`tocsin.toml`, found by `--config`, else `TOCSIN_CONFIG`, else in this folder. Relative paths are relative"
+    yield "to the file's folder. Unknown keys are errors. The environment wins over the file: `TOCSIN_MODE=ask`,"
     yield "`TOCSIN_NETWORK__QUORUM=2` (two underscores lead into a table; lists and tables are written as JSON)."
     yield "`tocsin init` writes a commented example."
     for section in sections():
@@ -132,6 +132,8 @@ def _meaning(section: type[BaseModel], name: str) -> str:
 
 def _type(annotation: object) -> str:
     """A type in words."""
+    if annotation in _WORDS:
+        return _WORDS[annotation]
     if isinstance(annotation, TypeAliasType):
         return _ALIASES.get(annotation.__name__) or _type(annotation.__value__)
     options = without_none(annotation)
@@ -151,7 +153,7 @@ def _type(annotation: object) -> str:
     if origin is dict:
         by = "name" if parts[0] is str or _type(parts[0]) == "text" else _type(parts[0])
         return f"by {by}: {_type(parts[1])}"
-    return _WORDS.get(annotation, str(annotation))
+    raise TypeError(f"no words are known for the type {annotation!r}")
 
 
 def _default(value: object) -> str:

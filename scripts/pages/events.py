@@ -3,7 +3,8 @@
 import enum
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
-from typing import TypeAliasType
+from datetime import datetime
+from typing import NewType, TypeAliasType
 
 from pages.text import anchor, first_paragraph, origin_of, own_doc, parts_of, table, without_none
 from tocsin.incident.codec import KINDS
@@ -21,13 +22,13 @@ _ROW_FIELDS = {
     "prev_hash": 'The hash of the row before; for the first row the SHA-256 of `["tocsin event log",INCIDENT]`.',
     "hash": "SHA-256 over the canonical JSON of all the other fields.",
 }
-_WORDS = {"str": "text", "int": "whole number", "bool": "true or false", "datetime": "time (ISO 8601)"}
+_WORDS: dict[object, str] = {str: "text", int: "whole number", bool: "true or false", datetime: "time (ISO 8601)"}
 
 
 def events() -> Iterator[str]:
     """The lines of the page."""
-    yield "The event log is the truth about an incident: append-only, and chained by hash. A line of an export is one row"
-    yield "as canonical JSON (keys sorted, no spaces, UTF-8)."
+    yield "The event log is the truth about an incident: append-only, and chained by hash. A line of an export is one"
+    yield "row as canonical JSON (keys sorted, no spaces, UTF-8)."
     yield from ("", "## The row", "")
     yield from table(
         ("field", "type", "meaning"), [(f"`{f.name}`", _type(f.type), _ROW_FIELDS[f.name]) for f in fields(LogRow)]
@@ -78,6 +79,8 @@ def _dataclasses_in(annotation: object) -> Iterator[type]:
 
 def _type(annotation: object) -> str:
     """A field's type as it stands in the log's JSON."""
+    if annotation in _WORDS:
+        return _WORDS[annotation]
     if isinstance(annotation, TypeAliasType):
         return "JSON"
     options = without_none(annotation)
@@ -90,7 +93,8 @@ def _type(annotation: object) -> str:
         return "object"
     if isinstance(annotation, type) and issubclass(annotation, enum.StrEnum):
         return ", ".join(f"`{word}`" for word in annotation)
-    name = str(getattr(annotation, "__name__", annotation))
     if isinstance(annotation, type) and is_dataclass(annotation):
-        return f"[{name}](#{anchor(name)})"
-    return _WORDS.get(name, name)
+        return f"[{annotation.__name__}](#{anchor(annotation.__name__)})"
+    if isinstance(annotation, NewType):
+        return f"text ({annotation.__name__})"
+    raise TypeError(f"no words are known for the type {annotation!r}")

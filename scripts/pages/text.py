@@ -56,7 +56,7 @@ def parts_of(annotation: Any) -> tuple[object, ...]:
     return get_args(annotation)
 
 
-def origin_of(annotation: Any) -> object:
+def origin_of(annotation: Any) -> Any:
     """What a type is made of: of `dict[str, Path]`, `dict`."""
     return get_origin(annotation)
 

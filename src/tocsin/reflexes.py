@@ -1,13 +1,11 @@
-"""Wires the reflex: what it would do, whether people have armed it, and how its shots reach the incidents.
+"""Wires the reflex: its stops and its sentinel, whether people have armed it, and how its shots reach the incidents.
 
-Part of what `app` does. The plan that people arm is made of the configuration alone, so `tocsin arm` needs no server.
+Part of what `app` does. What people arm, and how, is `consent`'s.
 """
 
 import asyncio
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from functools import lru_cache
 
 import structlog
@@ -17,12 +15,12 @@ from tocsin.actions.pause import ContractPause
 from tocsin.connect.neo.chain import NeoChain
 from tocsin.connect.neo.transactions import network_fee_of
 from tocsin.connect.ports import Outbox, OutboxEntry, Sent
-from tocsin.connect.reflex_ports import FeeBid, MempoolTransaction
+from tocsin.connect.reflex_ports import FeeBid, MempoolSource, MempoolTransaction
+from tocsin.consent import REASON, pause_target, reflex_plan
 from tocsin.detect.outflow import OutflowRule, OutflowWatch
 from tocsin.domain.actions import Autonomy
 from tocsin.domain.amounts import Gas
 from tocsin.domain.bundles import PauseTarget
-from tocsin.domain.canonical import Json
 from tocsin.domain.clock import Clock
 from tocsin.domain.detections import Detection
 from tocsin.domain.errors import Refused, TocsinError, Unavailable
@@ -30,100 +28,19 @@ from tocsin.domain.hashes import ScriptHash, account_of, address_of
 from tocsin.domain.principals import TOCSIN
 from tocsin.incident.events import NoteAdded
 from tocsin.platform import pause_ways
-from tocsin.reflex.arming import (
-    ARMED_FOR_DEFAULT,
-    ARMED_FOR_MAX,
-    Armament,
-    ArmingRow,
-    Armings,
-    ReflexPlan,
-    SignedBy,
-    armament,
-    arming_message,
-)
+from tocsin.reflex.arming import Armament, Armings, SignedBy, armament
 from tocsin.reflex.sentinel import Sentinel, Shot
 from tocsin.reflex.standing import WRITTEN_EVERY, LastShot, PoolStanding, Standing, StopStanding, write_standing
 from tocsin.reflex.stops import KEYS, Readiness, Stop, Stops
-from tocsin.respond.approvals import Principals, SignMessage
+from tocsin.respond.approvals import Principals
 from tocsin.respond.incidents import Incidents
 from tocsin.respond.shots import FiredAction, Shots
 from tocsin.settings import Settings
 
 log = structlog.get_logger(__name__)
 
-REASON = "Tocsin reflex"
-"""The reason that a fired pause gives on the chain."""
 _LOOK_S = 1.0
 _SIGNATURES_REMEMBERED = 1_024
-
-
-def reflex_plan(settings: Settings) -> ReflexPlan:
-    """What people arm: the rules, the pause of each watched contract, and the limits, as the configuration has them."""
-    ways = pause_ways(settings)
-    watched = sorted({name for rule in settings.rules for name in rule.contracts})
-    pauses = [f"{name}: {_call_in_words(ways.arguments(_target(settings, name), REASON))}" for name in watched]
-    rules = [
-        f"{rule.name}: {rule.condition} within {rule.window:g} s, on {', '.join(rule.contracts)}, "
-        f"known recipients {', '.join(rule.known_recipients) or 'none'}"
-        for rule in settings.rules
-    ]
-    return ReflexPlan(
-        magic=settings.network.magic,
-        rules=tuple(rules),
-        pauses=tuple(pauses),
-        network_fee_max=settings.network.network_fee_max,
-        scopes_per_hour=settings.reflex.scopes_per_hour,
-        approvals_needed=settings.reflex.approvals,
-    )
-
-
-async def arm(
-    settings: Settings,
-    armings: Armings,
-    principal: str,
-    sign: SignMessage,
-    now: datetime,
-    lasts: timedelta = ARMED_FOR_DEFAULT,
-) -> ReflexPlan:
-    """Records a person's signed consent to the reflex as it is configured now, for `lasts` from now.
-
-    Raises:
-        Refused: there is nothing to arm, or the time is longer than people may consent ahead.
-        ConfigurationInvalid: it is not clear how to pause what a rule watches.
-    """
-    if not timedelta() < lasts <= ARMED_FOR_MAX:
-        raise _not_that_long()
-    plan = reflex_plan(settings)
-    if not plan.rules:
-        raise Refused("nothing-to-arm", "the configuration has no rule", next_step="add a [[rules]] entry")
-    expires = now + lasts
-    signature = sign(arming_message(plan.hash, expires))
-    await armings.append(ArmingRow(principal, now, plan.hash, expires, signature, ""))
-    return plan
-
-
-def arming_time(days: float) -> timedelta:
-    """For how long a person consents who says so many days.
-
-    Raises:
-        Refused: it is no time for which anybody may consent.
-    """
-    if not (math.isfinite(days) and 0 < days <= ARMED_FOR_MAX.days):
-        raise _not_that_long()
-    return timedelta(days=days)
-
-
-def _not_that_long() -> Refused:
-    return Refused(
-        "arming-too-long",
-        f"a reflex is armed for more than nothing and at most {ARMED_FOR_MAX.days} days",
-        next_step="arm it for a shorter time, and again before that is over",
-    )
-
-
-async def current_armament(settings: Settings, armings: Armings, principals: Principals, clock: Clock) -> Armament:
-    """Whether people have armed the reflex as it is configured now."""
-    return armament(reflex_plan(settings), await armings.all(), principals.has_signed, clock.now())
 
 
 @dataclass
@@ -148,6 +65,8 @@ class Reflex:
     """Why only blocks are watched, empty while the pool is."""
     shots_taken: list[Shot] = field(default_factory=list[Shot])
     _last_shot: LastShot | None = None
+    _untold: str = ""
+    """Why no incident could be declared, empty while one can."""
     _unjudged_since: tuple[int, int] = (-1, 0)
     """The block since which people know that something can't be judged, and how many more came since then."""
 
@@ -215,7 +134,7 @@ class Reflex:
         protects: dict[PauseTarget, set[ScriptHash]] = {}
         for rule in self.rules:
             for contract, name in rule.contracts.items():
-                protects.setdefault(_target(self.settings, name), set()).add(contract)
+                protects.setdefault(pause_target(self.settings, name), set()).add(contract)
         stops: list[Stop] = []
         for target in sorted(protects, key=lambda target: target.app is None):
             given = await self.pause.bind(ways.arguments(target, REASON))
@@ -266,6 +185,10 @@ class Reflex:
         while True:
             try:
                 self.armament = armament(plan, await self.armings.all(), signed_by, self.clock.now())
+                await self.incidents.library.accepted()
+                self._untold = ""
+            except Refused as refused:
+                self._untold = f"{refused.message}, so that nobody would be told"
             except Unavailable as error:
                 log.warning("armings_not_read", why=error.message)
             await asyncio.sleep(_LOOK_S)
@@ -276,7 +199,9 @@ class Reflex:
         if self.armament is None or not self.armament.armed:
             return str(self.armament or "not armed yet")
         assert self.armament.until is not None, "somebody armed it"
-        return None if self.clock.now() < self.armament.until else "not armed: the consents have expired"
+        if self.clock.now() >= self.armament.until:
+            return "not armed: the consents have expired"
+        return self._untold or None
 
     async def fired(self, shot: Shot) -> None:
         """See `Reporter.fired`."""
@@ -409,12 +334,5 @@ def _bid_of(entry: OutboxEntry) -> FeeBid:
     return FeeBid(Gas(network_fee_of(entry.raw)), len(entry.raw))
 
 
-def _target(settings: Settings, contract: str) -> PauseTarget:
-    entry = settings.contracts.get(contract)
-    return PauseTarget(entry.app if entry else None)
-
-
-def _call_in_words(arguments: Mapping[str, Json]) -> str:
-    texts = arguments["args"]
-    assert isinstance(texts, Sequence), "PauseWays gives a list"
-    return f"{arguments['contract']}.{arguments['method']}({', '.join(str(text) for text in texts)})"
+def _pool_standing(source: MempoolSource) -> PoolStanding:
+    return PoolStanding(source.endpoint, source.state, source.suspicion or source.detail)

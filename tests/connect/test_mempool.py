@@ -298,7 +298,7 @@ async def test_one_endpoint_with_subscriptions_on_is_enough(private_chain: Priva
         await reader.sees(*await pay(chain, private_chain))
 
 
-def pending(private_chain: PrivateChain, script: bytes) -> MempoolTransaction:
+def pending(private_chain: PrivateChain, script: bytes, system_fee: Gas = Gas(10**9)) -> MempoolTransaction:
     """A transaction with this script as a node would tell of it; no pool has it, which a rehearsal does not mind."""
     account = ScriptHash(private_chain.accounts.attacker.hash)
     content: dict[str, Json] = {
@@ -306,7 +306,7 @@ def pending(private_chain: PrivateChain, script: bytes) -> MempoolTransaction:
         "size": 200,
         "version": 0,
         "nonce": 1,
-        "sysfee": "100000000",
+        "sysfee": str(system_fee.fractions),
         "netfee": "1000000",
         "validuntilblock": 10_000,
         "signers": [{"account": account, "scopes": "CalledByEntry"}],
@@ -319,7 +319,7 @@ def pending(private_chain: PrivateChain, script: bytes) -> MempoolTransaction:
         account,
         (account,),
         network_fee=Gas(10**6),
-        system_fee=Gas(10**8),
+        system_fee=system_fee,
         size=200,
         script=script,
         valid_until_block=10_000,
@@ -348,6 +348,14 @@ async def test_an_execution_over_the_limit_of_a_rehearsal_can_not_be_judged(
         with pytest.raises(Unavailable) as unjudged:
             await chain.rehearser.rehearse(pending(private_chain, FOR_EVER))
     assert unjudged.value.code == "rehearsal-over-gas-limit"
+
+
+async def test_an_execution_that_comes_to_the_end_of_what_it_pays_is_an_ordinary_fault(
+    private_chain: PrivateChain, stingy: Endpoint
+) -> None:
+    async with chain_of(private_chain.config(endpoints=(stingy,), quorum=1)) as chain:
+        execution = await chain.rehearser.rehearse(pending(private_chain, FOR_EVER, system_fee=Gas(10**7)))
+    assert not execution.halted
 
 
 async def test_a_rehearsal_that_nobody_answers_can_not_be_judged(private_chain: PrivateChain) -> None:

@@ -63,8 +63,10 @@ def _preflight_refusal(state: IncidentState, run: RunState, event: PlanProposed 
 
 def _fired_refusal(state: IncidentState, run: RunState, event: RunFired) -> str | None:
     step = state.step(run.step)
-    if run.status not in _BEFORE_RUNNING or run.settled or step is None or step.status.finished:
-        return f"run {run.id} is {run.status} or settled: a reflex can't take its place any more"
+    assert step is not None, "a run belongs to a step"
+    is_current = step.choices[run.choice].current == run.id and not step.status.finished
+    if run.status not in _BEFORE_RUNNING or run.settled or not is_current:
+        return f"run {run.id} is {run.status}, settled or not the present one: a reflex can't take its place any more"
     if event.alternative not in run.alternatives:
         return f"run {run.id} does not try alternative {event.alternative}"
     return _plan_refusal(state, run, event.plan)
