@@ -42,7 +42,7 @@ def main() -> int:
         module = importlib.import_module(f"benchmarks.{name}")
         measure = cast(Callable[[int | None], Awaitable[Report]], module.measure)
         reports.append(asyncio.run(_run(measure, arguments.rounds)))
-        reports[-1].show(Console())
+        reports[-1].show(Console(width=None if sys.stdout.isatty() else 120))
     if arguments.json is not None:
         document: Json = {"machine": _machine(), "reports": [report.as_json() for report in reports]}
         arguments.json.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")

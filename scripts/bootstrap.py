@@ -202,7 +202,9 @@ def build(environment: VirtualEnvironment, uv: str, environ: Mapping[str, str], 
     environment.write_stamp(root)
     say(f"{environment.folder} from {environment.lock}")
     # --no-build: what has no wheel would be built with unlocked tools.
-    sync = [uv, "pip", "sync", "--quiet", "--no-build", "--require-hashes", "--python", python, environment.lock]
+    # --compile-bytecode: where Python may not write byte code itself, every `tocsin` would compile all of this anew.
+    options = ["--quiet", "--no-build", "--compile-bytecode", "--require-hashes", "--python", python]
+    sync = [uv, "pip", "sync", *options, environment.lock]
     # uv asks the index again about what its cache may hold already; with a full cache that can be spared.
     if capture([*sync, "--offline"], environ, root, timeout_s=INSTALL_S_MAX)[0] is None:
         run(sync, environ, root, f"installing {environment.lock}")

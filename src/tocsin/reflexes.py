@@ -321,9 +321,7 @@ class Reflex:
             armed_until=found.until if found is not None else None,
             held_back=self._may_not_fire(),
             blocks_only=self.fallback,
-            pool=tuple(
-                PoolStanding(s.endpoint, s.state, s.suspicion or s.detail) for s in self.chain.mempool.sources()
-            ),
+            pool=tuple(_pool_standing(source) for source in self.chain.mempool.sources()),
             stops=tuple(StopStanding(s.name, s.readiness, s.armed_until, s.problem) for s in stops),
             shots=len(self.shots_taken),
             last_shot=self._last_shot,

@@ -51,6 +51,7 @@ class WindowSettings(Section):
     over: Period
     by: KeyName = "contract"
     distinct: Literal["contract", "recipient", "sender", "transaction"] | None = None
+    """Of what the different ones are counted."""
 
     @model_validator(mode="after")
     def _tells_something(self) -> Self:
@@ -66,13 +67,19 @@ class RuleSettings(Section):
     """
 
     name: str
+    """What detections and messages call it."""
     emergency: str
+    """The slug of the emergency that is declared when it fires."""
     symptom: str
+    """The symptom, in the runbook's words."""
     signal: Literal["outflow"] = "outflow"
+    """What is watched: GAS that leaves a contract."""
     contracts: tuple[str, ...] = Field(min_length=1)
+    """The contracts that are watched: names under [contracts], or hashes."""
     window: Period = 60
     windows: dict[WindowName, WindowSettings] = Field(default_factory=dict[str, WindowSettings], max_length=16)
     known_recipients: tuple[Account, ...] = ()
+    """Accounts for which `recipient_known` is true."""
     condition: str
 
 

@@ -175,7 +175,7 @@ async def test_a_liar_about_a_balance_decides_nothing_and_is_named(private_chain
     rich = answering("invokescript", lambda result: result | {"stack": [{"type": "Integer", "value": "1"}]})
     async with (
         proxy(private_chain.validator.http_url, rich) as liar,
-        chain_of(with_liar(private_chain, liar.url)) as chain,
+        chain_of(replace(with_liar(private_chain, liar.url), times=times)) as chain,
     ):
         reading = await chain.reader.quorum_invoke([balance], at_least=await chain.reader.height())
     assert reading.execution.stack != (1,)

@@ -298,7 +298,10 @@ async def test_one_endpoint_with_subscriptions_on_is_enough(private_chain: Priva
         await reader.sees(*await pay(chain, private_chain))
 
 
-def pending(private_chain: PrivateChain, script: bytes, system_fee: Gas = Gas(10**9)) -> MempoolTransaction:
+PLENTY = Gas(10**9)
+
+
+def pending(private_chain: PrivateChain, script: bytes, system_fee: Gas = PLENTY) -> MempoolTransaction:
     """A transaction with this script as a node would tell of it; no pool has it, which a rehearsal does not mind."""
     account = ScriptHash(private_chain.accounts.attacker.hash)
     content: dict[str, Json] = {

@@ -44,13 +44,9 @@ async def backtest(
     return report
 
 
-def at(seconds: float) -> dict[str, object]:
-    return {"at": GENESIS + timedelta(seconds=seconds)}
-
-
-def drained(*seconds: int) -> FakeChain:
-    """A chain whose vault of 1000 GAS loses 20 at each of these seconds."""
-    chain = vaults()
+def drained(*seconds: int, held: str = "1000") -> FakeChain:
+    """A chain whose vault loses 20 GAS at each of these seconds."""
+    chain = vaults(held)
     for second in seconds:
         mine(chain, (VAULT, MALLORY, "20"), at=GENESIS + timedelta(seconds=second))
     return chain
@@ -255,7 +251,7 @@ async def test_the_drawing_shows_outflow_thresholds_and_what_fired() -> None:
     rules = [rule('amount_ge(sum, "40") || amount_gt(amount, "123456")')]
     report = await backtest(chain, *rules, known=[])
     drawing = backtest_svg(report, rules)
-    root = ElementTree.fromstring(drawing)  # noqa: S314
+    root = ElementTree.fromstring(drawing)
     classes = [element.get("class") for element in root.iter()]
     assert classes.count("bar") == 3
     assert (classes.count("fired"), classes.count("known"), classes.count("threshold")) == (1, 0, 1)
@@ -269,7 +265,7 @@ async def test_names_can_not_break_the_drawing() -> None:
     chain = drained(10)
     rules = [replace(rule("true", name="<&>"), contracts={VAULT: '<vault> & "co"'})]
     assert "&lt;vault&gt; &amp;" in backtest_svg(await backtest(chain, *rules), rules)
-    ElementTree.fromstring(backtest_svg(await backtest(chain, *rules), rules))  # noqa: S314
+    ElementTree.fromstring(backtest_svg(await backtest(chain, *rules), rules))
 
 
 # The follower over a long gap.
@@ -303,7 +299,7 @@ async def follow(chain: FakeChain, history: FakeHistory, cursor: MemoryCursor) -
 
 @pytest.mark.parametrize("breaks_at", [None, 41, 42, 70, 100])
 async def test_a_long_gap_is_read_in_batches_and_no_block_is_skipped_or_seen_twice(breaks_at: int | None) -> None:
-    chain = drained(*range(10, 1_010, 10))
+    chain = drained(*range(10, 1_010, 10), held="10000")
     cursor = MemoryCursor()
     await cursor.set(CURSOR, 40, BlockHash("0x"))
     history = FakeHistory(chain, breaks_at=breaks_at)
@@ -316,7 +312,7 @@ async def test_a_long_gap_is_read_in_batches_and_no_block_is_skipped_or_seen_twi
 
 
 async def test_a_long_window_is_filled_in_batches_from_the_block_at_its_edge() -> None:
-    chain = drained(*range(10, 1_010, 10))
+    chain = drained(*range(10, 1_010, 10), held="10000")
     cursor = MemoryCursor()
     await cursor.set(CURSOR, 99, BlockHash("0x"))
     history = FakeHistory(chain)

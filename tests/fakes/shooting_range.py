@@ -112,6 +112,8 @@ class Rules:
     """A `Judge`: a transaction that HALTs harms `victim`, unless it is harmless."""
 
     victim: ScriptHash = VAULT
+    also: ScriptHash | None = None
+    """A second victim of every such transaction."""
     harmless: set[TxHash] = field(default_factory=set[TxHash])
     newest: tuple[int, datetime] | None = (10, NOW)
 
@@ -119,8 +121,21 @@ class Rules:
         tx = pending.transactions[0].tx
         if tx in self.harmless:
             return ()
-        evidence = {"contract_hash": self.victim}
-        return [Detection(f"out:{tx}", "out", "exploit", "moves", "exploit:v", "theft", NOW, pending.height, evidence)]
+        victims = [self.victim, *([] if self.also is None else [self.also])]
+        return [
+            Detection(
+                f"out:{victim}:{tx}",
+                "out",
+                "exploit",
+                "moves",
+                f"exploit:{victim}",
+                "theft",
+                NOW,
+                pending.height,
+                {"contract_hash": victim},
+            )
+            for victim in victims
+        ]
 
 
 @dataclass

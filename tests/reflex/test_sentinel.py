@@ -111,9 +111,9 @@ async def test_a_shot_with_an_unknown_outcome_is_not_repeated_for_the_same_bid(r
 
 async def test_without_any_pool_to_watch_it_says_so(ready: Range) -> None:
     ready.pool.off = True
-    with pytest.raises(ExceptionGroup) as caught:
+    with pytest.raises(Unavailable) as caught:
         await ready.see()
-    assert caught.group_contains(Unavailable)
+    assert caught.value.code == "mempool-subscriptions-off"
 
 
 async def test_nothing_is_judged_before_the_rules_have_seen_a_block(ready: Range) -> None:
@@ -126,3 +126,17 @@ async def test_a_contract_without_a_stop_is_told_of(ready: Range) -> None:
     ready.rules.victim = ScriptHash("0x" + "99" * 20)
     await ready.see(pending(1))
     assert ready.scribe.held == [(pending(1).tx, "no pause is configured for it")]
+
+
+async def test_what_robs_two_contracts_is_answered_by_both_pauses(ready: Range) -> None:
+    ready.rules.also = OTHER_VAULT
+    ready.stops = Stops(
+        [stop("app vault", VAULT), stop("app other", OTHER_VAULT)], ready.gun, ready.chain, ready.clock, 2
+    )
+    await ready.stops.tend(10)
+    ready.sentinel = Sentinel(
+        ready.pool, ready.stage, ready.rules, ready.stops, ready.scribe, lambda: None, frozenset[ScriptHash]()
+    )
+    await ready.see(pending(1))
+    assert sorted(key.rpartition("/")[0] for key, _ in ready.gun.shots) == ["reflex/app other", "reflex/app vault"]
+    assert len(ready.scribe.shots) == 2

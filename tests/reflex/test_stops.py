@@ -101,3 +101,31 @@ async def test_nodes_that_do_not_answer_are_a_problem_that_is_shown_and_mends_it
     await scene.stops.tend(11)
     assert "no endpoint answers" in scene.stops.status()[0].problem
     assert scene.stops.holds_back(VAULT_STOP) is None, "what is prepared can still be fired"
+
+
+async def test_a_shot_from_before_a_restart_is_taken_up_again() -> None:
+    scene = Scene()
+    theft = pending(1).bid
+    assert scene.stops.recover("reflex/app vault/0011", theft, 10) is VAULT_STOP
+    await scene.stops.tend(11)
+    assert scene.readiness() is Readiness.FIRED, "preparing it changes nothing about that"
+    assert scene.stops.covers(VAULT_STOP, pending(2, fee=1).bid)
+    assert not scene.stops.covers(VAULT_STOP, pending(3, fee=10**9).bid), "a dearer attack is answered all the same"
+    scene.chain.paused = True
+    await scene.stops.tend(12)
+    assert scene.readiness() is Readiness.HOLDING
+
+
+async def test_keys_of_others_are_no_shots() -> None:
+    scene = Scene()
+    for key in ("reflex/app nobody/0011", "reflex/app vault", "reflex/app vault/x/0011", "INC-2026-0001/1.0.1"):
+        assert scene.stops.recover(key, pending(1).bid, 10) is None
+    await scene.stops.tend(11)
+    assert scene.readiness() is Readiness.READY
+
+
+async def test_what_stands_paused_at_the_start_is_left_alone() -> None:
+    scene = Scene()
+    scene.chain.paused = True
+    await scene.stops.tend(10)
+    assert scene.readiness() is Readiness.HOLDING

@@ -7,7 +7,7 @@ from the log (`outstanding`). The durable engine remembers more; `test_crash` tr
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import cast
@@ -23,6 +23,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from structlog.testing import capture_logs
 
 from fakes.event_log import MemoryEventLog
 from respond.house import MIDNIGHT, PEOPLE, House, is_signature, open_house, public_key
@@ -205,6 +206,8 @@ class RunnerMachine(RuleBasedStateMachine):
     @initialize(mode=autonomies, setting=autonomies, two=st.booleans(), inferred=st.booleans())
     def declared(self, mode: Autonomy, setting: Autonomy, two: bool, inferred: bool) -> None:
         self.loop = asyncio.Runner()
+        self.quiet = ExitStack()
+        self.quiet.enter_context(capture_logs())
         self.doom = Doom()
         inner = MemoryEventLog()
         pause: type[Pause] = TwoPersonPause if two else Pause
@@ -228,6 +231,7 @@ class RunnerMachine(RuleBasedStateMachine):
         self.loop.run(self.house.declare())
         self.workflow = self.loop.run(Workflow.begin(self.house))
         self.told: tuple[Recorded, ...] = ()
+        self._go_on(None)
 
     def _was_consented_to(self, run: str) -> None:
         """Counts the consents in the log itself, with nothing of the code under test."""
@@ -258,11 +262,58 @@ class RunnerMachine(RuleBasedStateMachine):
         waited = now >= proposed.at + self.workflow.state.promises.approval_wait
         assert autonomy is Autonomy.ACT or (autonomy is Autonomy.ASK_THEN_ACT and waited)
 
-    # The process
+    # What happens. (Hypothesis leaves rules out at random, so every rule lets the process go on by itself.)
 
-    @rule(crash_after=crashes, commands_max=st.integers(1, 4))
-    def commands_are_carried_out(self, crash_after: int | None, commands_max: int) -> None:
-        self._process(self.workflow.go_on(commands_max), crash_after)
+    @rule(by=people, crash_after=crashes)
+    def somebody_does_what_is_asked(self, by: str, crash_after: int | None) -> None:
+        for run in self._with_status(ActionStatus.WAITING, *UNSUCCESSFUL):
+            if run.status is not ActionStatus.WAITING:
+                self._say(by, StepRequested(run.step, "again", run.choice))
+            elif run.plan is not None:
+                self._say(by, self.loop.run(self.house.approval(by, run.id)))
+        self._go_on(crash_after)
+
+    @rule(by=people, step=st.integers(1, 2), alternative=st.none() | st.integers(0, 1), crash_after=crashes)
+    def somebody_asks_for_a_step(self, by: str, step: int, alternative: int | None, crash_after: int | None) -> None:
+        self._say(by, StepRequested(step, "now", 0, alternative))
+        self._go_on(crash_after)
+
+    @rule(by=people, event=st.sampled_from([Acknowledged(), StepSkipped(1, "no time"), Reopened("again")]))
+    def somebody_says_something(self, by: str, event: Event) -> None:
+        self._say(by, event)
+        self._go_on(None)
+
+    @precondition(lambda self: len(self.log.history) > 20)
+    @rule(by=people)
+    def somebody_closes_it(self, by: str) -> None:
+        self._say(by, ClosedAsFalseAlarm("a planned payout"))
+        self._go_on(None)
+
+    @rule(by=people, crash_after=crashes)
+    def somebody_forges_approvals(self, by: str, crash_after: int | None) -> None:
+        for run in self._with_status(ActionStatus.WAITING):
+            if run.plan is not None:
+                self.loop.run(self.house.smuggles(self.loop.run(self.house.forged(by, run.id)), by))
+        self._go_on(crash_after)
+
+    @rule(call=st.sampled_from(CALLS), answer=st.sampled_from(sorted(ANSWERS)), holds=st.booleans())
+    def the_world_will_not_do_as_asked(self, call: str, answer: str, holds: bool) -> None:
+        self.world.holds = holds
+        if not self.world.answers[call]:
+            self.world.answers[call].append(ANSWERS[answer]())
+
+    @precondition(lambda self: not self.world.lost)
+    @rule(error=st.sampled_from(["unknown", "bug"]))
+    def a_reply_will_be_lost(self, error: str) -> None:
+        self.world.lost.append(ANSWERS[error]())
+
+    @rule(minutes=st.integers(0, 20), crash_after=crashes)
+    def time_passes(self, minutes: int, crash_after: int | None) -> None:
+        self.house.clock.advance(timedelta(minutes=minutes))
+        for due in self.loop.run(self.house.state()).deadlines:
+            if due.due_at <= self.house.clock.now():
+                self._say(TOCSIN.id, DeadlineReached(due.kind, due.reference, due.due_at))
+        self._go_on(crash_after)
 
     @precondition(lambda self: self.workflow.done)
     @rule(data=st.data(), crash_after=crashes)
@@ -274,9 +325,17 @@ class RunnerMachine(RuleBasedStateMachine):
     def the_process_ends(self) -> None:
         self.workflow = self.loop.run(Workflow.begin(self.house))
 
-    def _process(self, work: Awaitable[None], crash_after: int | None) -> None:
-        self.doom.left = crash_after
+    def _say(self, by: str, event: Event) -> None:
+        async def say() -> None:
+            with suppress(Refused):  # where it does not apply, nothing is recorded
+                await self.house.says(by, event)
 
+        self.loop.run(say())
+
+    def _go_on(self, crash_after: int | None) -> None:
+        self._process(self.workflow.go_on(commands_max=6), crash_after)
+
+    def _process(self, work: Awaitable[None], crash_after: int | None) -> None:
         async def until_it_ends() -> bool:
             try:
                 await work
@@ -284,76 +343,11 @@ class RunnerMachine(RuleBasedStateMachine):
                 return True
             return False
 
-        if self.loop.run(until_it_ends()):
-            self.the_process_ends()
+        self.doom.left = crash_after
+        crashed = self.loop.run(until_it_ends())
         self.doom.left = None
-
-    # The world
-
-    @rule(call=st.sampled_from(CALLS), answer=st.sampled_from(sorted(ANSWERS)))
-    def something_will_fail(self, call: str, answer: str) -> None:
-        if not self.world.answers[call]:
-            self.world.answers[call].append(ANSWERS[answer]())
-
-    @precondition(lambda self: not self.world.lost)
-    @rule(error=st.sampled_from(["unknown", "bug"]))
-    def a_reply_will_be_lost(self, error: str) -> None:
-        self.world.lost.append(ANSWERS[error]())
-
-    @rule(holds=st.booleans())
-    def the_world_holds_or_not(self, holds: bool) -> None:
-        self.world.holds = holds
-
-    @rule(minutes=st.integers(0, 20))
-    def time_passes(self, minutes: int) -> None:
-        self.house.clock.advance(timedelta(minutes=minutes))
-
-    @rule()
-    def due_deadlines_are_recorded(self) -> None:
-        self.loop.run(self.workflow.catch_up())
-        for due in self.workflow.state.deadlines:
-            if due.due_at <= self.house.clock.now():
-                self._says(TOCSIN.id, DeadlineReached(due.kind, due.reference, due.due_at))
-
-    # People
-
-    @precondition(lambda self: self._with_status(ActionStatus.WAITING))
-    @rule(by=people)
-    def somebody_approves(self, by: str) -> None:
-        for run in self._with_status(ActionStatus.WAITING):
-            self._says(by, self.loop.run(self.house.approval(by, run.id)))
-
-    @precondition(lambda self: self._with_status(ActionStatus.WAITING))
-    @rule(by=people)
-    def somebody_forges_an_approval(self, by: str) -> None:
-        for run in self._with_status(ActionStatus.WAITING):
-            self.loop.run(self.house.smuggles(self.loop.run(self.house.forged(by, run.id)), by))
-
-    @precondition(lambda self: self._with_status(*UNSUCCESSFUL))
-    @rule(by=people)
-    def somebody_runs_what_did_not_succeed_again(self, by: str) -> None:
-        for run in self._with_status(*UNSUCCESSFUL):
-            self._says(by, StepRequested(run.step, "again", run.choice))
-
-    @rule(by=people, step=st.integers(1, 2), alternative=st.none() | st.integers(0, 1))
-    def somebody_asks_for_a_step(self, by: str, step: int, alternative: int | None) -> None:
-        self._says(by, StepRequested(step, "now", 0, alternative))
-
-    @rule(by=people, event=st.sampled_from([Acknowledged(), StepSkipped(1, "no time"), Reopened("again")]))
-    def somebody_says_something(self, by: str, event: Event) -> None:
-        self._says(by, event)
-
-    @precondition(lambda self: len(self.log.history) > 20)
-    @rule(by=people)
-    def somebody_closes_it(self, by: str) -> None:
-        self._says(by, ClosedAsFalseAlarm("a planned payout"))
-
-    def _says(self, by: str, event: Event) -> None:
-        async def say() -> None:
-            with suppress(Refused):  # where it does not apply, nothing is recorded
-                await self.house.says(by, event)
-
-        self.loop.run(say())
+        if crashed:
+            self.the_process_ends()
 
     # What must hold
 
@@ -398,6 +392,7 @@ class RunnerMachine(RuleBasedStateMachine):
         if hasattr(self, "loop"):
             self._comes_to_an_end()
             self.loop.close()
+            self.quiet.close()
 
     def _comes_to_an_end(self) -> None:
         """Once nothing fails any more, the process carries everything out, and no run stays under way."""
@@ -417,7 +412,7 @@ class RunnerMachine(RuleBasedStateMachine):
 
 
 RunnerMachine.TestCase.settings = settings(
-    max_examples=60, stateful_step_count=50, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=100, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 TestRunner = cast("Callable[[], None]", RunnerMachine.TestCase)
 
