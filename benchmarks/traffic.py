@@ -18,7 +18,7 @@ from tocsin.domain.hashes import ScriptHash
 
 BATCH = 100
 MARGIN_PERCENT = 20
-"""Added to the fees of the one transaction that is rehearsed: recipients are new, and storage may cost a little more."""
+"""Added to the fees of the one transaction that is rehearsed: each recipient is new, and storage may cost more."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -186,7 +186,8 @@ def test_a_case_that_expects_too_much_fails_and_says_what_the_condition_had(exam
     assert "failed  a theft in three parts" in tried.out
     assert (
         "gas-outflow did not fire in block 2 over payment_hub: its condition !recipient_known && "
-        '(amount_ge(sum, "100") || share_percent >= 10) was false with recipient_known = false, share_percent = 8, sum = 80'
+        '(amount_ge(sum, "100") || share_percent >= 10) was false with recipient_known = false, '
+        "share_percent = 8, sum = 80"
     ) in tried.out
     assert "did not fire in block 3 over payment_hub: nothing left a contract that it watches" in tried.out
     assert "1 of 2 cases passed." in tried.out
@@ -292,7 +293,8 @@ def test_what_is_known_is_told_from_false_positives(theft: Theft, tmp_path: Path
 def test_other_rules_can_be_tried_on_the_same_past(theft: Theft, tmp_path: Path) -> None:
     file = tmp_path / "rules.toml"
     rule = (
-        '[[rules]]\nname = "stricter"\nemergency = "smart-contract-exploit"\nsymptom = "x"\ncontracts = ["vulnerable_app"]\n'
+        '[[rules]]\nname = "stricter"\nemergency = "smart-contract-exploit"\nsymptom = "x"\n'
+        'contracts = ["vulnerable_app"]\n'
         "condition = 'amount_gt(long.sum, \"350\") && same.count >= 4'\n"
         '[rules.windows]\nlong = { over = "1h" }\nsame = { over = "1h", by = "sender" }\n'
     )

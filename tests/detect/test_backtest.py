@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 from hypothesis import given, settings
@@ -251,7 +251,7 @@ async def test_the_drawing_shows_outflow_thresholds_and_what_fired() -> None:
     rules = [rule('amount_ge(sum, "40") || amount_gt(amount, "123456")')]
     report = await backtest(chain, *rules, known=[])
     drawing = backtest_svg(report, rules)
-    root = ElementTree.fromstring(drawing)
+    root = ET.fromstring(drawing)
     classes = [element.get("class") for element in root.iter()]
     assert classes.count("bar") == 3
     assert (classes.count("fired"), classes.count("known"), classes.count("threshold")) == (1, 0, 1)
@@ -265,7 +265,7 @@ async def test_names_can_not_break_the_drawing() -> None:
     chain = drained(10)
     rules = [replace(rule("true", name="<&>"), contracts={VAULT: '<vault> & "co"'})]
     assert "&lt;vault&gt; &amp;" in backtest_svg(await backtest(chain, *rules), rules)
-    ElementTree.fromstring(backtest_svg(await backtest(chain, *rules), rules))
+    ET.fromstring(backtest_svg(await backtest(chain, *rules), rules))
 
 
 # The follower over a long gap.

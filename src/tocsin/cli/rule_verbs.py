@@ -1,4 +1,4 @@
-"""`tocsin rules show|test` and `tocsin backtest`: what the rules are, and what they make of made-up and of past blocks."""
+"""`tocsin rules show|test` and `tocsin backtest`: what the rules are, and what they make of made-up or past blocks."""
 
 import asyncio
 from collections.abc import Sequence

@@ -75,11 +75,19 @@ def private_key_of(nep2: str, password: str, n: int, r: int, p: int) -> bytes:
 
 
 def verification_script(public_key: bytes) -> bytes:
-    """The script that checks one signature of this key."""
-    from neo3.contracts.utils import create_signature_redeemscript
-    from neo3.core.cryptography import ECCCurve, ECPoint
+    """The script that a single signature of this key satisfies.
 
-    return create_signature_redeemscript(ECPoint(public_key, ECCCurve.SECP256R1, True))
+    Raises:
+        ValueError: these are not the 33 bytes of a compressed secp256r1 key.
+    """
+    from neo3.contracts.utils import create_signature_redeemscript
+    from neo3.core.cryptography import ECCCurve, ECCException, ECPoint
+
+    try:
+        point = ECPoint(public_key, ECCCurve.SECP256R1, True)
+    except ECCException as error:
+        raise ValueError("this is no public key") from error
+    return create_signature_redeemscript(point)
 
 
 def account_of_key(public_key: bytes) -> ScriptHash:
