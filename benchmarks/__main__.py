@@ -20,6 +20,7 @@ from rich.console import Console
 from benchmarks.report import Json, Report
 
 BENCHMARKS: dict[str, str] = {
+    "follower_memory": "memory of a serving Tocsin after 100,000 notifications",
     "backtest": "rules over past blocks, beside bare batches of getapplicationlog",
     "pause": "tocsin pause from the shell until the transaction is accepted",
 }

@@ -23,7 +23,7 @@ MARGIN_PERCENT = 20
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """Transactions that the chain holds, in blocks `first` to `last`; one transfer of each is `payer`'s."""
+    """Transactions that the chain holds, in blocks `first` to `last`, with transfers of `payer`."""
 
     payer: ScriptHash
     transactions: tuple[str, ...]
@@ -31,16 +31,18 @@ class Traffic:
     last: int
 
 
-async def make_traffic(platform: Platform, client: Chain, *, transactions: int, transfers: int) -> Traffic:
-    """Sends so many transactions and waits for the last: a transfer of the payer, the other `transfers` of a user.
+async def make_traffic(
+    platform: Platform, client: Chain, *, transactions: int, transfers: int, of_others: int = 0
+) -> Traffic:
+    """Sends so many transactions and waits for the last: each has so many transfers of the payer, and of a user.
 
     Every recipient is new.
     """
     payer, user = platform.accounts.refill, platform.accounts.payers[0]
-    authorities = [Authority(payer), Authority(user)]
+    authorities = [Authority(payer), *([Authority(user)] if of_others else [])]
 
     def calls() -> Sequence[Call]:
-        givers = [payer, *(user for _ in range(transfers - 1))]
+        givers = [payer] * transfers + [user] * of_others
         return [transfer_gas(giver.script_hash, UInt160(secrets.token_bytes(20)), 1) for giver in givers]
 
     rehearsed = await client.fees(calls(), authorities)

@@ -1,4 +1,4 @@
-"""The past in batches: every block once and in order, from whichever endpoint has it; old states where there are some."""
+"""The past in batches: every block once and in order, from whichever endpoint has it; old states where they are."""
 
 import asyncio
 import secrets

@@ -108,7 +108,8 @@ class Shots:
             bound = await self.catalogue.bind(ActionCall(call.action, arguments, call.position, call.inferred))
         except (Refused, Unavailable):
             return False
-        return _target(bound.inputs()) == _target(fired.inputs)
+        target = _target(bound.inputs())
+        return target is not None and target == _target(fired.inputs)
 
 
 def _key(outbox_key: str) -> str:
@@ -116,9 +117,9 @@ def _key(outbox_key: str) -> str:
     return f"shot:{outbox_key}"
 
 
-def _target(inputs: Mapping[str, Json]) -> tuple[Json, Json, Json]:
-    """What a call is aimed at, its reason left aside: contract, method, and what it stops."""
+def _target(inputs: Mapping[str, Json]) -> tuple[Json, Json, Json] | None:
+    """What a call is aimed at, its reason left aside: contract, method, and what it stops. None if it is no call."""
     call = inputs.get("call")
     if not isinstance(call, Mapping):
-        return None, None, None
+        return None
     return call.get("contract"), call.get("method"), inputs.get("stops")
