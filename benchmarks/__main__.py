@@ -23,6 +23,8 @@ BENCHMARKS: dict[str, str] = {
     "follower_memory": "memory of a serving Tocsin after 100,000 notifications",
     "backtest": "rules over past blocks, beside bare batches of getapplicationlog",
     "pause": "tocsin pause from the shell until the transaction is accepted",
+    "reflex": "event of a theft in a pool until a pause is accepted, beside a bare script",
+    "same_block": "share of real thefts that FAULT in their own block",
 }
 """Module → what it measures."""
 

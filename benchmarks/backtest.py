@@ -71,7 +71,7 @@ async def _backtest(chain: NeoChain, traffic: Traffic) -> BacktestReport:
             "hour": WindowSettings(over=3_600),
             "payees": WindowSettings(over=600, distinct="recipient"),
         },
-        condition='!recipient_known && (amount_ge(sum, "50") || amount_ge(hour.sum, "99") || payees.distinct > 1000000)',
+        condition='!recipient_known && (amount_ge(sum, "50") || amount_ge(hour.sum, "9") || payees.distinct > 1000000)',
     )
     rules = [compiled_rule(rule, {traffic.payer: "payer"})]
     return await Backtest(rules, chain.history, chain.history, chain.reader).run(traffic.first, traffic.last)

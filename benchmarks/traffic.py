@@ -17,6 +17,8 @@ from miniapp_platform.script import Call, transfer_gas
 from tocsin.domain.hashes import ScriptHash
 
 BATCH = 100
+FUNDS = 100_000 * 10**8
+"""GAS for the payer and the user; a transfer to a new account costs about a tenth of one."""
 MARGIN_PERCENT = 20
 """Added to the fees of the one transaction that is rehearsed: each recipient is new, and storage may cost more."""
 
@@ -45,6 +47,9 @@ async def make_traffic(
         givers = [payer] * transfers + [user] * of_others
         return [transfer_gas(giver.script_hash, UInt160(secrets.token_bytes(20)), 1) for giver in givers]
 
+    committee = platform.accounts.committee
+    funds = [transfer_gas(committee.script_hash, account.script_hash, FUNDS) for account in (payer, user)]
+    await client.execute(funds, [Authority(committee)])
     rehearsed = await client.fees(calls(), authorities)
     fees = Fees(*(fee * (100 + MARGIN_PERCENT) // 100 for fee in (rehearsed.system, rehearsed.network)))
     first = await client.height() + 1

@@ -267,7 +267,9 @@ class Reflex:
     async def held_back(self, transaction: MempoolTransaction, detection: Detection, why: str) -> None:
         """See `Reporter.held_back`: people are told, and the ordinary procedure takes over."""
         incident = await self.incidents.detected(detection)
-        note = NoteAdded(f"The reflex did not fire against {transaction.tx}: {why}")
+        stop = self.stops.for_contract(ScriptHash(str(detection.evidence["contract_hash"]))) if self.stops else None
+        instead = f"; it would have fired the pause of {stop.name}" if stop is not None else ""
+        note = NoteAdded(f"The reflex did not fire against {transaction.tx}: {why}{instead}")
         await self.incidents.record(incident, note, TOCSIN.id, key=f"held-back:{transaction.tx}")
 
     async def not_judged(self, transaction: MempoolTransaction, why: str) -> None:

@@ -1,7 +1,7 @@
 """`tocsin arm`, `disarm` and `armed` as processes: who consents to what, for how long, and what undoes it."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -160,16 +160,17 @@ def test_what_the_service_wrote_is_shown_with_its_age(installation: Installation
 
 
 @pytest.mark.parametrize(
-    ("written", "said"),
+    ("written_ago", "changed", "said"),
     [
-        (standing(datetime.now(UTC) - timedelta(hours=2)), "as of 2 h ago"),
-        (standing(datetime.now(UTC), ended=True), "no service is running: nothing would be fired"),
-        (standing(datetime.now(UTC) + timedelta(days=400), blocks_only="no node tells of its pool"), "in blocks only"),
+        (timedelta(hours=2), {}, "as of 2 h"),
+        (timedelta(), {"ended": True}, "no service is running: nothing would be fired"),
+        (timedelta(), {"blocks_only": "no node tells of its pool"}, "seen in blocks only: no node tells of its pool"),
     ],
+    ids=["killed", "ended", "blocks only"],
 )
 def test_a_service_that_runs_no_more_or_only_watches_blocks_is_told_so(
-    installation: Installation, written: Standing, said: str
+    installation: Installation, written_ago: timedelta, changed: Mapping[str, Any], said: str
 ) -> None:
     installation.done("arm")
-    write_standing(installation.state, written)
+    write_standing(installation.state, standing(datetime.now(UTC) - written_ago, **changed))
     assert said in installation.run("armed").out

@@ -1,5 +1,8 @@
 """Amounts in conditions: exact, checked when they are written down, and found again for whoever draws them."""
 
+import gc
+import tracemalloc
+from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
 
@@ -85,6 +88,79 @@ def test_a_condition_knows_what_it_depends_on() -> None:
     assert condition('amount_gt(hour . sum, "1") && true').mentions == {"hour.sum"}
     assert condition("[1, 2].exists(count, count > 1)").mentions == frozenset()
     assert condition('who == "sum" && count > 1').mentions == {"who", "count"}
+
+
+# Comparisons are made before a condition is evaluated, where that means the same.
+
+
+def called(parts: tuple[str, ...]) -> str:
+    function, *arguments = parts
+    return f"{function}({', '.join(arguments)})"
+
+
+TEXTS = st.sampled_from(['"5"', "'0.1'", '"-3"', '"oops"', "sum", "hour . sum", "who"])
+INTEGERS = st.sampled_from(["2", "count", "-1", "count + 1"])
+AMOUNTS = st.recursive(
+    TEXTS,
+    lambda inner: (
+        st.tuples(st.sampled_from(["amount_add", "amount_sub", "amount_min"]), inner, inner).map(called)
+        | st.tuples(st.sampled_from(["amount_mul", "amount_percent"]), inner, INTEGERS).map(called)
+        | inner.map(lambda text: f"(count > 1 ? {text} : '7')")
+    ),
+    max_leaves=4,
+)
+COMPARISONS = st.tuples(st.sampled_from(["amount_gt", "amount_ge", "amount_lt", "amount_le"]), AMOUNTS, AMOUNTS)
+CONDITIONS = st.recursive(
+    COMPARISONS.map(called) | st.sampled_from(["count > 1", 'who == "amount_gt(sum, sum)"']),
+    lambda inner: (
+        st.tuples(inner, st.sampled_from([" && ", " ||\n", " == "]), inner).map(lambda p: f"(({p[0]}){p[1]}({p[2]}))")
+        | inner.map(lambda text: f"!({text}) // amount_gt(\n")
+        | inner.map(lambda text: f'["4", "x"].exists(sum, {text})')
+    ),
+    max_leaves=4,
+)
+VALUES = st.fixed_dictionaries(
+    {
+        "sum": st.sampled_from(["0", "5", "12.5"]),
+        "hour.sum": st.sampled_from(["5", "0.10"]),
+        "count": st.integers(0, 3),
+        "who": st.sampled_from(["3", "nobody"]),
+    }
+)
+
+
+def outcome(evaluate: Callable[[], bool]) -> bool | None:
+    try:
+        return evaluate()
+    except ValueError:
+        return None
+
+
+@settings(deadline=None, max_examples=100)
+@given(CONDITIONS, VALUES)
+def test_a_condition_means_what_it_means_to_cel(source: str, values: dict[str, str | int]) -> None:
+    compiled = Condition(source, NAMES, "rule r")
+    assert outcome(lambda: compiled.holds_given(values)) == outcome(
+        lambda: compiled._evaluated(compiled._program, dict(values))
+    )
+
+
+def test_evaluating_conditions_for_ever_takes_no_memory() -> None:
+    compiled = condition('!(who == "me") && (amount_ge(hour.sum, "50") || amount_gt(sum, amount_mul(sum, count)))')
+
+    def evaluate(times: int) -> None:
+        for number in range(times):
+            compiled.holds_given({"who": "you", "sum": str(10**12 + number), "hour.sum": "49", "count": 2})
+
+    evaluate(5_000)  # what is remembered on purpose is remembered by then
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        evaluate(20_000)
+        gc.collect()
+        assert tracemalloc.get_traced_memory()[0] - before < 500_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_thresholds_are_found_where_they_are_plain() -> None:

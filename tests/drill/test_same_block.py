@@ -26,7 +26,7 @@ def assert_nothing_was_lost(drilled: Drilled) -> None:
 
 
 def test_the_pause_stands_before_the_theft_in_its_own_block(run_drill: RunDrill) -> None:
-    assert_nothing_was_lost(run_drill("drill", EXPLOIT, "--same-block", "--block-ms", "500", "--json"))
+    assert_nothing_was_lost(run_drill("drill", EXPLOIT, "--same-block", "--block-ms", "1000", "--json"))
 
 
 @pytest.mark.full

@@ -7,7 +7,16 @@ from datetime import UTC, datetime
 
 from tocsin.actions.calls import CallSpec
 from tocsin.actions.pause import PauseInput
-from tocsin.connect.ports import Block, Execution, Invocation, Manifest, Notification, QuorumReading, Signer
+from tocsin.connect.ports import (
+    Block,
+    Execution,
+    Invocation,
+    Manifest,
+    Notification,
+    ParameterType,
+    QuorumReading,
+    Signer,
+)
 from tocsin.connect.reflex_ports import (
     ArmedCall,
     FeeBid,
@@ -34,8 +43,8 @@ SIZE = 250
 
 
 def stop(name: str, *contracts: ScriptHash) -> Stop:
-    call = CallSpec(REGISTRY, "PauseRegistry", "setPaused", (), returns="Boolean")
-    paused = CallSpec(REGISTRY, "PauseRegistry", "isPaused", (), returns="Boolean")
+    call = CallSpec(REGISTRY, "PauseRegistry", "setPaused", (), returns=ParameterType.BOOLEAN)
+    paused = CallSpec(REGISTRY, "PauseRegistry", "isPaused", (), returns=ParameterType.BOOLEAN)
     return Stop(name, frozenset(contracts), PauseInput(call, paused, "one-app", name), {}, {"paused": False})
 
 

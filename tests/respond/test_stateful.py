@@ -113,14 +113,16 @@ class WatchedWorld(World):
     """Judges every change in the moment it is made. Before and after it the process may end."""
 
     doom: Doom = field(default_factory=Doom)
-    judge: Callable[[str], None] = lambda key: None
+    may: Callable[[str], bool] = lambda key: True
     effects: list[str] = field(default_factory=list[str])
+    forbidden: list[str] = field(default_factory=list[str])
 
     def change(self, key: str) -> Receipt:
         self.doom.strikes()
         if key not in self.changed:
-            self.judge(key)
             self.effects.append(key)
+            if not self.may(key):
+                self.forbidden.append(key)
         receipt = super().change(key)
         self.doom.strikes()
         return receipt
@@ -215,7 +217,7 @@ class RunnerMachine(RuleBasedStateMachine):
         self.setting = setting
         self.inferred = inferred
         self.log = DoomedEventLog(inner, self.doom)
-        self.world = WatchedWorld(doom=self.doom, judge=self._was_consented_to)
+        self.world = WatchedWorld(doom=self.doom, may=self._was_consented_to)
         self.house = self.loop.run(
             open_house(
                 world=self.world,
@@ -233,7 +235,7 @@ class RunnerMachine(RuleBasedStateMachine):
         self.told: tuple[Recorded, ...] = ()
         self._go_on(None)
 
-    def _was_consented_to(self, run: str) -> None:
+    def _was_consented_to(self, run: str) -> bool:
         """Counts the consents in the log itself, with nothing of the code under test."""
         log = self.log.history
         proposed = next(r for r in log if isinstance(r.event, PlanProposed) and r.event.run == run)
@@ -255,12 +257,10 @@ class RunnerMachine(RuleBasedStateMachine):
         }
         source = Autonomy.ASK if self.inferred else Autonomy.ACT
         autonomy = Autonomy.strictest(self.workflow.state.mode, self.setting, source)
-        assert autonomy is not Autonomy.OBSERVE, "nothing acts where Tocsin only observes"
-        if len(consents) >= max(1, self.needed):
-            return
-        assert self.needed == 1, "two people, whatever the autonomy"
         waited = now >= proposed.at + self.workflow.state.promises.approval_wait
-        assert autonomy is Autonomy.ACT or (autonomy is Autonomy.ASK_THEN_ACT and waited)
+        by_itself = autonomy is Autonomy.ACT or (autonomy is Autonomy.ASK_THEN_ACT and waited)
+        enough = len(consents) >= self.needed if self.needed > 1 else bool(consents) or by_itself
+        return enough and autonomy is not Autonomy.OBSERVE
 
     # What happens. (Hypothesis leaves rules out at random, so every rule lets the process go on by itself.)
 
@@ -355,6 +355,10 @@ class RunnerMachine(RuleBasedStateMachine):
     def a_run_has_one_effect_at_most(self) -> None:
         assert len(self.world.effects) == len(set(self.world.effects))
         assert set(self.world.effects) == set(self.world.changed)
+
+    @invariant()
+    def nothing_was_done_without_the_consent_it_needs(self) -> None:
+        assert self.world.forbidden == []
 
     @invariant()
     def the_log_only_grows(self) -> None:

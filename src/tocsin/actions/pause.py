@@ -178,10 +178,8 @@ class ContractPause:
         return _PAUSED_ALREADY if before.get("paused") is True else await self.caller.recall(key)
 
     async def verify(self, key: str, given: PauseInput, before: Mapping[str, Json], receipt: Receipt) -> Verification:
-        if receipt.tx is None:
-            height = await self.caller.reader.height()
-        else:
-            height = (await self.caller.settle(key, given.call, receipt)).height
+        included = None if receipt.tx is None else (await self.caller.settle(key, given.call, receipt)).height
+        height = await self.caller.reader.height() if included is None else included
         reading = await self.caller.reader.quorum_invoke([given.paused.invocation()], at_least=height)
         execution = reading.execution
         if not (execution.halted and execution.stack and is_true(execution.stack[0])):
@@ -190,6 +188,7 @@ class ContractPause:
                 f"{given.paused} says that nothing is paused at height {reading.height}",
                 reading.height,
                 reading.quorum,
+                included_at=included,
             )
         stopped, sentence = await self._effect(given, before, reading)
         return Verification(
@@ -198,6 +197,7 @@ class ContractPause:
             reading.height,
             reading.quorum,
             sentence,
+            included,
         )
 
     async def compensate(self, key: str, given: PauseInput, before: Mapping[str, Json], receipt: Receipt) -> Receipt:

@@ -61,7 +61,12 @@ def log_to_standard_error() -> None:
     """Sends log lines, of which structlog would make output, where they don't disturb a JSON document."""
     import structlog
 
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    # Tracebacks without the values of variables: those are plans, signatures and whatever else was at hand.
+    renderer = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(
+        processors=[*structlog.get_config()["processors"][:-1], renderer],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
 
 
 def print_error(error: TocsinError, *, as_json: bool) -> None:

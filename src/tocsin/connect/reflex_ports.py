@@ -4,6 +4,7 @@ Protocols and values like those of `ports`, for the few milliseconds between an 
 pause that overtakes it. What a pending transaction means, and when to fire, is the reflex's to decide.
 """
 
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -59,6 +60,8 @@ class MempoolTransaction:
     bound: bool
     content: Mapping[str, Json] = field(repr=False, compare=False)
     """The transaction as the node told of it: what a rehearsal runs."""
+    heard_at: float = field(default_factory=time.perf_counter, compare=False)
+    """When the first word of it came from a node, by `time.perf_counter`, in seconds."""
 
     @property
     def bid(self) -> FeeBid:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from decimal import Context, Decimal, DecimalException, Inexact, InvalidOperation, Overflow
 from enum import StrEnum
 from functools import lru_cache
+from typing import NamedTuple
 
 AMOUNT_CHARACTERS_MAX = 120
 _EXACT = Context(prec=400, traps=[Inexact, InvalidOperation, Overflow])
@@ -24,7 +25,7 @@ class Kind(StrEnum):
     BOOLEAN = "boolean"
 
 
-@lru_cache(4_096)  # a condition's own amounts are the same every time
+@lru_cache(256)  # a condition's own amounts are the same every time
 def parse_amount(text: str) -> Decimal:
     """The amount that a text writes down.
 
@@ -106,6 +107,14 @@ _AMOUNTS_OF = {f.name: tuple(kind is Kind.AMOUNT for kind in f.parameters) for f
 _UPPER_BOUNDS = frozenset({"amount_gt", "amount_ge"})
 
 
+class Token(NamedTuple):
+    """A piece of a condition: `kind` is text, number, name (with what follows its dots) or mark."""
+
+    kind: str
+    text: str
+    start: int
+
+
 @dataclass(frozen=True, slots=True)
 class Literal:
     """An amount as a condition writes it down. Line and column count from one."""
@@ -130,6 +139,7 @@ class Threshold:
 _TOKEN = re.compile(
     r"""//[^\n]*
     |(?P<text>[rR]?(?:\"{3}[\s\S]*?\"{3}|'{3}[\s\S]*?'{3}|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'))
+    |(?P<number>\d[\w.]*)
     |(?P<name>[A-Za-z_]\w*(?:\s*\.\s*[A-Za-z_]\w*)*)
     |(?P<mark>[^\s])""",
     re.VERBOSE,
@@ -142,7 +152,7 @@ def literals_in(source: str) -> Iterator[Literal]:
     """The texts that a condition, known to compile, gives directly to a function where that takes an amount."""
     calls: list[tuple[str, int]] = []
     before = ""
-    found = _tokens(source)
+    found = tokens_in(source)
     for index, (kind, text, start) in enumerate(found):
         if kind == "mark" and text in _OPENING:
             calls.append((before if text == "(" else "", 0))
@@ -150,31 +160,31 @@ def literals_in(source: str) -> Iterator[Literal]:
             calls.pop()
         elif kind == "mark" and text == "," and calls:
             calls[-1] = (calls[-1][0], calls[-1][1] + 1)
-        elif kind == "text" and calls and found[index - 1][1] in {"(", ","} and found[index + 1][1] in {")", ","}:
+        elif kind == "text" and calls and found[index - 1].text in {"(", ","} and found[index + 1].text in {")", ","}:
             function, position = calls[-1]
             if any(_AMOUNTS_OF.get(function, ())[position : position + 1]):
                 line = source.count("\n", 0, start) + 1
-                yield Literal(_content(text), line, start - source.rfind("\n", 0, start))
+                yield Literal(content_of(text), line, start - source.rfind("\n", 0, start))
         before = text if kind == "name" else ""
 
 
 def thresholds_in(source: str, variables: Collection[str]) -> tuple[Threshold, ...]:
     """Where a condition asks whether a variable is above (or at) an amount that it writes down."""
-    tokens = _tokens(source)
+    tokens = tokens_in(source)
     found: dict[Threshold, None] = {}
     for index, (kind, name, _) in enumerate(tokens):
         arguments = tokens[index + 1 : index + 6]
         shape = tuple(text if each == "mark" else each for each, text, _ in arguments)
         if kind == "name" and name in _UPPER_BOUNDS and shape == _UPPER_BOUND:
-            variable, amount = "".join(arguments[1][1].split()), _decimal(_content(arguments[3][1]))
+            variable, amount = "".join(arguments[1][1].split()), _decimal(content_of(arguments[3][1]))
             if variable in variables and amount is not None:
                 found[Threshold(variable, amount)] = None
     return tuple(found)
 
 
-def _tokens(source: str) -> list[tuple[str, str, int]]:
-    """Kind, text and place of each; comments are left out."""
-    return [(t.lastgroup, t[0], t.start()) for t in _TOKEN.finditer(source) if t.lastgroup is not None]
+def tokens_in(source: str) -> list[Token]:
+    """A condition's tokens; comments are left out."""
+    return [Token(t.lastgroup, t[0], t.start()) for t in _TOKEN.finditer(source) if t.lastgroup is not None]
 
 
 def _decimal(text: str) -> Decimal | None:
@@ -184,7 +194,8 @@ def _decimal(text: str) -> Decimal | None:
         return None
 
 
-def _content(literal: str) -> str:
+def content_of(literal: str) -> str:
+    """What stands between the quotes of a text."""
     text = literal.lstrip("rR")
     quotes = 3 if text[:3] in {'"""', "'''"} else 1
     return text[quotes:-quotes]

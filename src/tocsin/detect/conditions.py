@@ -14,6 +14,7 @@ from typing import Any
 from cel_expr_python import cel  # pyright: ignore[reportMissingTypeStubs]
 
 from tocsin.detect.amount_functions import FUNCTIONS, Kind, Literal, Threshold, literals_in, thresholds_in
+from tocsin.detect.comparisons import without_plain_comparisons
 from tocsin.domain.errors import ConfigurationInvalid
 
 _CEL: Any = cel
@@ -36,6 +37,14 @@ _VARIABLE_TYPES: Mapping[VariableType, Any] = {
     VariableType.TEXT: _CEL.Type.STRING,
     VariableType.INTEGER: _CEL.Type.INT,
     VariableType.BOOLEAN: _CEL.Type.BOOL,
+}
+
+
+_KINDS: Mapping[VariableType, Kind] = {
+    VariableType.AMOUNT: Kind.AMOUNT,
+    VariableType.TEXT: Kind.AMOUNT,  # CEL sees no difference; what is no amount is an error when it is evaluated
+    VariableType.INTEGER: Kind.INTEGER,
+    VariableType.BOOLEAN: Kind.BOOLEAN,
 }
 
 
@@ -70,6 +79,10 @@ class Condition:
                 f"{where}: the condition {source!r} gives {self._program.return_type()}, not true or false",
                 next_step="compare something in it",
             )
+        rewritten = without_plain_comparisons(source, {name: _KINDS[kind] for name, kind in variables.items()})
+        self._comparisons = rewritten.comparisons
+        outcomes = dict.fromkeys(rewritten.comparisons, VariableType.BOOLEAN)
+        self._quick_program = _compile(rewritten.source, {**variables, **outcomes})
         self.mentions = frozenset(name for name in variables if not _compiles_without(source, variables, name))
         """The variables that the condition depends on; the others need no value."""
 
@@ -100,7 +113,15 @@ class Condition:
         """Evaluates the condition as `holds` does; values are needed for the variables that it `mentions` only."""
         assert self.mentions <= values.keys(), "every variable that is mentioned has a value"
         try:
-            result = self._program.eval(data=values if isinstance(values, dict) else dict(values))
+            outcomes = {name: compare(values) for name, compare in self._comparisons.items()}
+        except ValueError:
+            # Whether that matters depends on the rest of the condition, as CEL has it.
+            return self._evaluated(self._program, dict(values))
+        return self._evaluated(self._quick_program, {**values, **outcomes})
+
+    def _evaluated(self, program: Any, data: dict[str, Value]) -> bool:
+        try:
+            result = program.eval(data=data)
         except RuntimeError as error:  # a value that the library can't take, such as a text that is no Unicode
             raise ValueError(f"{self._where}: {error}") from error
         value = result.value()

@@ -124,3 +124,5 @@ class Verification:
     height: int | None = None
     quorum: QuorumResult | None = None
     effect_probe: str | None = None
+    included_at: int | None = None
+    """The block that holds the run's transaction; `height` is where the world was read afterwards."""

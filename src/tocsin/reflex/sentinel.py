@@ -116,14 +116,13 @@ class Sentinel:
             return ()
 
     async def _take(self, tasks: asyncio.TaskGroup, transaction: MempoolTransaction) -> None:
-        started = time.perf_counter()
         if self._known.issuperset(transaction.signers):
             return
         await self._places.acquire()
-        judging = tasks.create_task(self._judge_one(tasks, transaction, started), name=f"judge {transaction.tx}")
+        judging = tasks.create_task(self._judge_one(tasks, transaction), name=f"judge {transaction.tx}")
         judging.add_done_callback(lambda _: self._places.release())
 
-    async def _judge_one(self, tasks: asyncio.TaskGroup, transaction: MempoolTransaction, started: float) -> None:
+    async def _judge_one(self, tasks: asyncio.TaskGroup, transaction: MempoolTransaction) -> None:
         try:
             execution = await self._rehearser.rehearse(transaction)
         except Unavailable as error:
@@ -132,13 +131,11 @@ class Sentinel:
         detections = self._detections(transaction, execution)
         # What robs several contracts may survive the pause of one: each is answered, and side by side.
         for another in detections[1:]:
-            tasks.create_task(self._answer(tasks, transaction, another, started), name=f"answer {transaction.tx}")
+            tasks.create_task(self._answer(tasks, transaction, another), name=f"answer {transaction.tx}")
         if detections:
-            await self._answer(tasks, transaction, detections[0], started)
+            await self._answer(tasks, transaction, detections[0])
 
-    async def _answer(
-        self, tasks: asyncio.TaskGroup, transaction: MempoolTransaction, detection: Detection, started: float
-    ) -> None:
+    async def _answer(self, tasks: asyncio.TaskGroup, transaction: MempoolTransaction, detection: Detection) -> None:
         stop = self._stops.for_contract(ScriptHash(str(detection.evidence["contract_hash"])))
         if stop is None:
             self._later(tasks, self._reporter.held_back(transaction, detection, "no pause is configured for it"))
@@ -154,7 +151,7 @@ class Sentinel:
         except TocsinError as error:
             self._later(tasks, self._reporter.held_back(transaction, detection, f"the shot failed: {error.message}"))
             return
-        reaction_ms = 1000 * (time.perf_counter() - started)
+        reaction_ms = 1000 * (time.perf_counter() - transaction.heard_at)
         self.reactions_ms.append(reaction_ms)
         self._later(tasks, self._reporter.fired(Shot(transaction, detection, stop, fired, reaction_ms)))
 

@@ -30,7 +30,8 @@ EXECUTOR = "tocsin"
 
 
 def sqlite_engine(path: Path) -> sa.Engine:
-    """An engine for DBOS's own database file."""
+    """An engine for DBOS's own database file, which only its owner can read."""
+    path.touch(mode=0o600)
     engine = sa.create_engine(f"sqlite:///{path}", pool_size=5, max_overflow=0)
 
     def prepare(connection: Any, _record: Any) -> None:

@@ -57,25 +57,18 @@ class Library:
                 f"the acceptance is not signed by the enrolled key of {principal}",
                 next_step="accept with the key that is enrolled under [people]",
             )
-        needed = await self._needed(runbook)
         await self.store.keep(runbook.hash, text.decode(), file)
+        needed = _needed(await self._in_force(), runbook)
         await self.store.accept(runbook.hash, principal, signature, self.clock.now(), needed=needed)
         return await self.acceptance(runbook)
 
     async def acceptance(self, runbook: Runbook) -> Acceptance:
-        """Where the acceptance of this runbook stands.
+        """Where the acceptance of this runbook stands, against the one that would be in force without it.
 
         A forged acceptance does not count, nor one of somebody who is not enrolled any more.
         """
-        rows = await self.store.acceptances(runbook.hash)
-        message = acceptance_message(runbook.hash)
-        valid = tuple(
-            dict.fromkeys(
-                row.principal for row in rows if self.principals.has_signed(row.principal, message, row.signature)
-            )
-        )
-        needed = rows[0].needed if rows else await self._needed(runbook)
-        return Acceptance(runbook, needed, valid)
+        before = await self._in_force(without=runbook.hash)
+        return Acceptance(runbook, _needed(before, runbook), await self._accepted_by(runbook.hash))
 
     async def accepted(self) -> Runbook:
         """The runbook that new incidents follow: the one whose acceptance was completed last.
@@ -83,21 +76,38 @@ class Library:
         Raises:
             Refused: none is accepted.
         """
-        for hash_ in await self.store.newest_first():
-            acceptance = await self.acceptance(await self.pinned(hash_))
-            if acceptance.complete:
-                return acceptance.runbook
-        raise Refused(
-            "no-runbook-accepted",
-            "no runbook is accepted, so no procedure can run",
-            next_step="two people run `tocsin runbook accept --as NAME`",
-        )
+        found = await self._in_force()
+        if found is None:
+            raise Refused(
+                "no-runbook-accepted",
+                "no runbook is accepted, so no procedure can run",
+                next_step="two people run `tocsin runbook accept --as NAME`",
+            )
+        return found
+
+    async def _in_force(self, without: str | None = None) -> Runbook | None:
+        """The runbook in force, made of signatures alone: how many people a runbook needed is never read, but derived
+        from the one that was in force before it."""
+        standing: Runbook | None = None
+        for hash_ in reversed(await self.store.newest_first()):
+            if hash_ == without:
+                continue
+            runbook = await self.pinned(hash_)
+            if len(await self._accepted_by(hash_)) >= _needed(standing, runbook):
+                standing = runbook
+        return standing
+
+    async def _accepted_by(self, hash_: str) -> tuple[str, ...]:
+        message = acceptance_message(hash_)
+        rows = await self.store.acceptances(hash_)
+        signed = (row.principal for row in rows if self.principals.has_signed(row.principal, message, row.signature))
+        return tuple(dict.fromkeys(signed))
 
     async def pinned(self, hash_: str) -> Runbook:
         """The runbook with this hash, as an incident pinned it.
 
         Raises:
-            Refused: it is not in the store.
+            Refused: it is not in the store, or what stands there is another text.
         """
         if hash_ not in self._compiled:
             kept = await self.store.text(hash_)
@@ -106,15 +116,20 @@ class Library:
                     "runbook-missing", f"the store has no runbook {hash_[:12]}", next_step="restore the store"
                 )
             text, file = kept
-            self._compiled[hash_] = compile_runbook(text.encode(), file)
+            compiled = compile_runbook(text.encode(), file)
+            if compiled.hash != hash_:
+                raise Refused(
+                    "runbook-altered",
+                    f"the text that the store has for runbook {hash_[:12]} is another one: somebody altered the store",
+                    next_step="restore the store from a backup, and find out who can write to it",
+                )
+            self._compiled[hash_] = compiled
         return self._compiled[hash_]
 
-    async def _needed(self, runbook: Runbook) -> int:
-        try:
-            standing = await self.accepted()
-        except Refused:
-            return 2
-        return 1 if changing_calls(standing) == changing_calls(runbook) else 2
+
+def _needed(standing: Runbook | None, runbook: Runbook) -> int:
+    """How many people must accept: one where nothing that changes something differs from the standing runbook."""
+    return 1 if standing is not None and changing_calls(standing) == changing_calls(runbook) else 2
 
 
 def acceptance_message(runbook_hash: str) -> bytes:

@@ -180,7 +180,8 @@ class Runner:
         else:
             status = ActionStatus.VERIFIED if verification.holds else ActionStatus.FAILED
             failure = None if verification.holds else Failed("does-not-hold", verification.summary).as_json()
-            finished = RunFinished(run, status, receipt.tx, verification.height, verification, failure)
+            where = verification.height if verification.included_at is None else verification.included_at
+            finished = RunFinished(run, status, receipt.tx, where, verification, failure)
             await self._record(incident, finished, f"{run}:{attempt}")
         await self._release(run, plan, status)
 

@@ -7,8 +7,8 @@ import httpx2
 
 from tocsin.connect.neo.arming import NeoArmedSender
 from tocsin.connect.neo.feed import NeoFeed
-from tocsin.connect.neo.mempool import NeoMempoolFeed
 from tocsin.connect.neo.history import NeoHistory
+from tocsin.connect.neo.mempool import NeoMempoolFeed
 from tocsin.connect.neo.network import NetworkConfig
 from tocsin.connect.neo.nodes import EndpointStatus, Nodes
 from tocsin.connect.neo.presigned import NeoPresigner

@@ -5,6 +5,7 @@ its endpoint is set aside. What a transaction would do is `rehearser`'s to find 
 """
 
 import asyncio
+import time
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, replace
@@ -97,7 +98,8 @@ class NeoMempoolFeed:
         replies = await self._nodes.ask(self._pool_of, enough=lambda _: False)
         if not (answers := answers_in(replies)):
             raise unavailable("what is pending", replies)
-        found = [self._told(answer.endpoint, content) for answer in answers for content in answer.value]
+        heard_at = time.perf_counter()
+        found = [self._told(answer.endpoint, content, heard_at) for answer in answers for content in answer.value]
         return [each for each in found if each is not None]
 
     async def probe(self) -> tuple[MempoolSource, ...]:
@@ -131,6 +133,7 @@ class NeoMempoolFeed:
 
     def _hear(self, endpoint: Endpoint) -> Callable[[Event], None]:
         def hear(event: Event) -> None:
+            heard_at = time.perf_counter()
             if event.get("method") == MISSED_EVENT:
                 self._give(Gap(endpoint.name, GapReason.MISSED, "the node dropped events"))
                 return
@@ -138,7 +141,7 @@ class NeoMempoolFeed:
                 news = MEMPOOL_EVENT.validate_python(event).params[0]
             except ValidationError:
                 return
-            if news.type == "added" and (told := self._told(endpoint, news.transaction)) is not None:
+            if news.type == "added" and (told := self._told(endpoint, news.transaction, heard_at)) is not None:
                 self._give(told)
 
         return hear
@@ -166,7 +169,7 @@ class NeoMempoolFeed:
                 self._tellers.pop(item.tx, None)
         self._changed.set()
 
-    def _told(self, endpoint: Endpoint, content: Json) -> MempoolTransaction | None:
+    def _told(self, endpoint: Endpoint, content: Json, heard_at: float) -> MempoolTransaction | None:
         """The transaction, if this is the first time that anybody tells of it and it is what it is said to be."""
         try:
             pending = PENDING.validate_python(content)
@@ -175,7 +178,7 @@ class NeoMempoolFeed:
             ear = self._ears[endpoint.name]
             ear.source = replace(ear.source, suspicion="told of a transaction that can't be read")
             return None
-        transaction = _transaction(endpoint, pending, content)
+        transaction = _transaction(endpoint, pending, content, heard_at)
         if transaction is None:
             self._accuse(endpoint, f"told of {pending.hash} with a content that does not have this hash")
             return None
@@ -209,7 +212,9 @@ class NeoMempoolFeed:
         return [content for content in contents if not isinstance(content, RpcRejected)]
 
 
-def _transaction(endpoint: Endpoint, pending: PendingTransaction, content: Json) -> MempoolTransaction | None:
+def _transaction(
+    endpoint: Endpoint, pending: PendingTransaction, content: Json, heard_at: float
+) -> MempoolTransaction | None:
     """The transaction; None if the content does not have the hash that it is told under."""
     assert isinstance(content, dict)
     try:
@@ -232,6 +237,7 @@ def _transaction(endpoint: Endpoint, pending: PendingTransaction, content: Json)
         endpoint=endpoint.name,
         bound=found is not None,
         content=content,
+        heard_at=heard_at,
     )
 
 
