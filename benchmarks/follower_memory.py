@@ -57,7 +57,7 @@ async def measure(rounds: int | None) -> Report:
         ),
         (Promise(f"after {held} notifications {after:.0f} MB, below {MEGABYTES_MAX:g} MB", after < MEGABYTES_MAX),),
         (
-            f"{traffic.last + 1 - traffic.first} blocks, sent in {sent_s:.0f} s, handled {handled_s - sent_s:.1f} s later.",
+            f"Sent within {sent_s:.0f} s, all handled {handled_s - sent_s:.1f} s later; {TRANSFERS} to a transaction.",
             "Resident memory of the process `tocsin serve`, as the kernel tells it.",
         ),
     )

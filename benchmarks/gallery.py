@@ -5,11 +5,14 @@ finds the app paused already, or a pause on its way, and is not answered at all.
 """
 
 import asyncio
+import logging
 import re
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+import structlog
 
 from miniapp_platform.chain import Authority, Chain, Fees
 from miniapp_platform.deploy import VULNERABLE_APP_ID
@@ -32,8 +35,9 @@ from tocsin.settings import Settings, read_settings
 RUNBOOK = Path(__file__).parents[1] / "runbooks" / "EMERGENCY_RUNBOOK.md"
 FUNDS_GAS = 3_000
 READY_S_MAX = 30.0
-_LOOK_S = 0.005
 SYSTEM_FEE_MARGIN = 10_000_000
+"""In units of 10⁻⁸ GAS: claims differ a little in cost, and only the first is rehearsed by the thief."""
+_LOOK_S = 0.005
 
 
 class EveryTheft(Stops):
@@ -53,6 +57,8 @@ class Gallery:
     settings: Settings
     service: Service
     recorded: "asyncio.Queue[Shot]" = field(default_factory=asyncio.Queue)
+    turns: int = 0
+    """Each turn of watching has an incident of its own: real ones are not about hundreds of shots."""
 
     async def fired(self, shot: Shot) -> None:
         stop = shot.stop
@@ -66,7 +72,8 @@ class Gallery:
             tx=shot.fired.tx,
             armed_by=("alice",),
         )
-        await self.service.reflex.shots.take(shot.detection, action)
+        detection = replace(shot.detection, key=f"{shot.detection.key}:{self.turns}")
+        await self.service.reflex.shots.take(detection, action)
         self.recorded.put_nowait(shot)
 
     async def held_back(self, transaction: MempoolTransaction, detection: Detection, why: str) -> None:
@@ -82,6 +89,7 @@ class Gallery:
     @asynccontextmanager
     async def watching(self, *, tend: bool = False) -> AsyncGenerator[None]:
         """The sentinel watches the pools over connections of its own. `tend`: stock is taken after every block."""
+        self.turns += 1
         reflex, outbox = self.service.reflex, self.service.desk.store.outbox
         async with open_platform(self.settings, outbox, self.service.desk.clock) as chain:
             stops = EveryTheft([await self._stop()], chain.armed, chain.reader, self.service.desk.clock, 100)
@@ -130,6 +138,8 @@ async def _until(condition: Callable[[], bool]) -> None:
 @asynccontextmanager
 async def open_gallery(platform: Platform, *, leave_out: str | None = None) -> AsyncGenerator[Gallery]:
     """The service on this platform, its endpoint `leave_out` left out, with a runbook that two people accepted."""
+    quiet = structlog.make_filtering_bound_logger(logging.ERROR)  # that a shot found no run is what is meant here
+    structlog.configure(wrapper_class=quiet)
     configuration = write_tocsin_toml(platform, RUNBOOK)
     if leave_out is not None:
         text = configuration.read_text(encoding="utf-8")

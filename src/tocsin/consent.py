@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from tocsin.domain.bundles import PauseTarget
-from tocsin.domain.canonical import Json
+from tocsin.domain.canonical import Json, canonical_bytes
 from tocsin.domain.clock import Clock
 from tocsin.domain.errors import Refused
-from tocsin.platform import pause_ways
+from tocsin.platform import contract_named, pause_ways
 from tocsin.reflex.arming import (
     ARMED_FOR_DEFAULT,
     ARMED_FOR_MAX,
@@ -23,6 +23,7 @@ from tocsin.reflex.arming import (
     arming_message,
 )
 from tocsin.respond.approvals import Principals, SignMessage
+from tocsin.rule_settings import RuleSettings
 from tocsin.settings import Settings
 
 REASON = "Tocsin reflex"
@@ -33,19 +34,33 @@ def reflex_plan(settings: Settings) -> ReflexPlan:
     """What people arm: the rules, the pause of each watched contract, and the limits, as the configuration has them."""
     ways = pause_ways(settings)
     watched = sorted({name for rule in settings.rules for name in rule.contracts})
-    pauses = [f"{name}: {_call_in_words(ways.arguments(pause_target(settings, name), REASON))}" for name in watched]
-    rules = [
-        f"{rule.name}: {rule.condition} within {rule.window:g} s, on {', '.join(rule.contracts)}, "
-        f"known recipients {', '.join(rule.known_recipients) or 'none'}"
-        for rule in settings.rules
+    pauses = [
+        f"{name} ({contract_named(settings, name)}): "
+        f"{_call_in_words(ways.arguments(pause_target(settings, name), REASON))}"
+        for name in watched
     ]
+    rules = [_rule_in_words(rule) for rule in settings.rules]
     return ReflexPlan(
         magic=settings.network.magic,
         rules=tuple(rules),
+        known=settings.reflex.known,
+        endpoints=tuple(f"{e.name} of {e.provider}: {e.url}" for e in settings.network.endpoints),
+        quorum=settings.network.quorum,
         pauses=tuple(pauses),
         network_fee_max=settings.network.network_fee_max,
         scopes_per_hour=settings.reflex.scopes_per_hour,
         approvals_needed=settings.reflex.approvals,
+    )
+
+
+def _rule_in_words(rule: RuleSettings) -> str:
+    windows = "".join(
+        f", {name} over {canonical_bytes(window.model_dump(mode='json')).decode()}"
+        for name, window in sorted(rule.windows.items())
+    )
+    return (
+        f"{rule.name}: {rule.condition} within {rule.window:g} s, on {', '.join(rule.contracts)}, "
+        f"known recipients {', '.join(rule.known_recipients) or 'none'}{windows}"
     )
 
 

@@ -196,6 +196,8 @@ class Reflex:
     def _may_not_fire(self) -> str | None:
         if self.settings.mode is Autonomy.OBSERVE:
             return "this installation only observes"
+        if self.settings.autonomy.get(self.pause.name) is Autonomy.OBSERVE:
+            return f"{self.pause.name} is only observed here"
         if self.armament is None or not self.armament.armed:
             return str(self.armament or "not armed yet")
         assert self.armament.until is not None, "somebody armed it"
@@ -221,7 +223,8 @@ class Reflex:
             action=self.pause.name,
             summary=summary,
             inputs=stop.inputs,
-            before=stop.before,
+            # What was paused when the stop was prepared says nothing about the moment of the shot.
+            before={**stop.before, "paused": False},
             resources=(f"contract:{stop.pause.call.contract}",),
             outbox_key=sent.key,
             tx=sent.tx,

@@ -285,7 +285,8 @@ async def test_a_pause_that_stops_no_user_does_not_hold(scene: Platform) -> None
     scene.chain.answer(SHOP, "order", True)
     verification = await scene.pause().verify(RUN, given, OPEN, receipt)
     assert not verification.holds
-    assert verification.summary == "paused, but an order in the shop still works"
+    assert verification.partial
+    assert verification.summary == "all is paused at height 1, but an order in the shop still works"
 
 
 async def test_a_user_call_refused_for_another_reason_proves_nothing(scene: Platform) -> None:
@@ -296,12 +297,20 @@ async def test_a_user_call_refused_for_another_reason_proves_nothing(scene: Plat
     assert "is refused for another reason: insufficient funds" in verification.summary
 
 
+async def test_a_user_call_that_was_refused_before_as_well_shows_nothing(scene: Platform) -> None:
+    given, receipt = await paused(scene)
+    before = {"paused": False, "probes": {PROBE.name: False}}
+    verification = await scene.pause().verify(RUN, given, before, receipt)
+    assert (verification.holds, verification.partial) == (False, True)
+    assert "no user call shows it: an order in the shop: was refused before as well" in verification.summary
+
+
 async def test_a_probe_that_can_not_be_formed_proves_nothing(scene: Platform) -> None:
     given, receipt = await paused(scene)
     broken = replace(PROBE, call=CallTemplate(SHOP, "ordr", (USER, "3")))
     verification = await scene.pause(broken).verify(RUN, given, OPEN, receipt)
     assert not verification.holds
-    assert verification.summary.startswith("paused, but an order in the shop can't be tried")
+    assert "is paused at height 1, but an order in the shop can't be tried" in verification.summary
 
 
 async def test_one_open_probe_of_several_is_enough_not_to_hold(scene: Platform) -> None:

@@ -11,6 +11,9 @@ from tocsin.reflex.arming import ARMED_FOR_MAX, ArmingRow, ReflexPlan, armament,
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 PLAN = ReflexPlan(
     magic=7,
+    endpoints=("own of us: http://127.0.0.1:1",),
+    quorum=1,
+    known=(),
     rules=("gas-outflow: share_percent >= 5 within 60 s",),
     pauses=("prize-pot by setPaused(true, prize-pot)",),
     network_fee_max="1",
@@ -59,6 +62,9 @@ def test_a_changed_reflex_is_not_armed() -> None:
         replace(PLAN, network_fee_max="100"),
         replace(PLAN, scopes_per_hour=99),
         replace(PLAN, magic=8),
+        replace(PLAN, known=("0x" + "11" * 20,)),
+        replace(PLAN, endpoints=("own of us: http://127.0.0.1:2",)),
+        replace(PLAN, quorum=2),
     ):
         assert not armament(changed, rows, signed_by, NOW).armed
 

@@ -13,10 +13,10 @@ from typing import ClassVar
 from tocsin.actions.calls import CallSpec, match_manifest
 from tocsin.actions.contract import Caller, bind_call, is_true
 from tocsin.actions.protocol import Preflight, Receipt
-from tocsin.connect.ports import Invocation, QuorumReading, Signer
+from tocsin.connect.ports import Execution, Invocation, QuorumReading, Signer
 from tocsin.domain.actions import Autonomy, Verification
 from tocsin.domain.canonical import Json
-from tocsin.domain.errors import Refused
+from tocsin.domain.errors import Refused, Unavailable
 from tocsin.domain.hashes import ScriptHash
 
 _NAME = re.compile(r"\{(\w+)\}")
@@ -128,7 +128,7 @@ class ContractPause:
         )
 
     async def preflight(self, given: PauseInput) -> Preflight:
-        already = await self._is_paused(given)
+        already = await self._is_paused_already(given)
         if not already:  # a second pause may well FAULT; it would not be sent
             await self._rehearse(given)
         summary = f"pause {given.stops}: {given.call}"
@@ -148,8 +148,18 @@ class ContractPause:
             resources=(f"contract:{given.call.contract}",),
         )
 
-    async def _is_paused(self, given: PauseInput) -> bool:
-        execution = await self.caller.reader.test_invoke([given.paused.invocation()])
+    async def _is_paused_already(self, given: PauseInput) -> bool:
+        """Only a quorum is believed that there is nothing to do; without one the pause is sent all the same."""
+        reader = self.caller.reader
+        if not self._says_paused(given, await reader.test_invoke([given.paused.invocation()])):
+            return False
+        try:
+            reading = await reader.quorum_invoke([given.paused.invocation()], at_least=await reader.height())
+        except Unavailable:
+            return False
+        return self._says_paused(given, reading.execution)
+
+    def _says_paused(self, given: PauseInput, execution: Execution) -> bool:
         if not execution.halted:
             raise Refused(
                 "pause-unreadable",
@@ -175,7 +185,8 @@ class ContractPause:
         return await self.caller.send(key, given.call)
 
     async def recall(self, key: str, given: PauseInput, before: Mapping[str, Json]) -> Receipt | None:
-        return _PAUSED_ALREADY if before.get("paused") is True else await self.caller.recall(key)
+        sent = await self.caller.recall(key)
+        return _PAUSED_ALREADY if sent is None and before.get("paused") is True else sent
 
     async def verify(self, key: str, given: PauseInput, before: Mapping[str, Json], receipt: Receipt) -> Verification:
         included = None if receipt.tx is None else (await self.caller.settle(key, given.call, receipt)).height
@@ -193,11 +204,12 @@ class ContractPause:
         stopped, sentence = await self._effect(given, before, reading)
         return Verification(
             stopped,
-            f"{given.stops} is paused at height {reading.height}" if stopped else f"paused, but {sentence}",
+            f"{given.stops} is paused at height {reading.height}" + ("" if stopped else f", but {sentence}"),
             reading.height,
             reading.quorum,
             sentence,
             included,
+            partial=not stopped,
         )
 
     async def compensate(self, key: str, given: PauseInput, before: Mapping[str, Json], receipt: Receipt) -> Receipt:
@@ -227,6 +239,7 @@ class ContractPause:
         """Whether the guarded user calls really stopped, and the sentence that says it (None: no probe is bound)."""
         stood = before.get("probes")
         sentences: list[str] = []
+        shown = before.get("paused") is True
         for probe in self._probes_of(given):
             try:
                 call = await self._probe_call(probe)
@@ -238,8 +251,11 @@ class ContractPause:
             if probe.reason not in (now.exception or ""):
                 return False, f"{probe.name} is refused for another reason: {now.reason}"
             worked = isinstance(stood, Mapping) and stood.get(probe.name) is True
+            shown = shown or worked
             was = "worked before" if worked else "was refused before as well"
             sentences.append(f"{probe.name}: {was}, now refused ({now.reason})")
+        if sentences and not shown:
+            return False, f"no user call shows it: {'; '.join(sentences)}"
         return True, "; ".join(sentences) or None
 
 

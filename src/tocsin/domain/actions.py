@@ -126,3 +126,5 @@ class Verification:
     effect_probe: str | None = None
     included_at: int | None = None
     """The block that holds the run's transaction; `height` is where the world was read afterwards."""
+    partial: bool = False
+    """It does not hold as a whole, but something stands: what does and what does not is in `summary`."""

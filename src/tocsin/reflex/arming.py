@@ -22,12 +22,16 @@ type SignedBy = Callable[[str, bytes, str], bool]
 class ReflexPlan:
     """What people consent to, in words and whole: the plan is shown before it is signed.
 
-    `rules` are names with their conditions and windows, `pauses` contracts with the call that stops them.
+    `rules` are names with their conditions and windows, `pauses` contracts with the call that stops them, `known` the
+    accounts that are never suspected, `endpoints` whom the reflex believes.
     """
 
     magic: int
+    endpoints: tuple[str, ...]
+    quorum: int
     rules: tuple[str, ...]
     pauses: tuple[str, ...]
+    known: tuple[str, ...]
     network_fee_max: str
     scopes_per_hour: int
     approvals_needed: int
@@ -40,6 +44,9 @@ class ReflexPlan:
     def as_json(self) -> Mapping[str, Json]:
         return {
             "magic": self.magic,
+            "endpoints": list(self.endpoints),
+            "quorum": self.quorum,
+            "known": list(self.known),
             "rules": list(self.rules),
             "pauses": list(self.pauses),
             "network_fee_max": self.network_fee_max,

@@ -100,11 +100,13 @@ class Stops:
         ]
 
     def covers(self, stop: Stop, bid: FeeBid) -> bool:
-        """Whether an attack with this bid is answered: it is paused, or a pause that pays more is on its way."""
+        """Whether an attack with this bid is answered: a pause that pays more is on its way.
+
+        A stop that holds does not count: where a rehearsal shows harm all the same, it was resumed since the last look.
+        """
         state = self._states[stop.name]
-        if state.readiness is Readiness.FIRED:
-            return state.best_bid is not None and not _dearer(bid, state.best_bid)
-        return state.readiness is Readiness.HOLDING
+        on_its_way = state.readiness is Readiness.FIRED and state.best_bid is not None
+        return on_its_way and not _dearer(bid, state.best_bid or bid)
 
     def holds_back(self, stop: Stop) -> str | None:
         """Why this stop must not be fired now; None if it may."""
@@ -182,7 +184,7 @@ class Stops:
     async def _look_after(self, stop: Stop, state: _State, height: int) -> None:
         if state.readiness is Readiness.PREPARING:
             return
-        paused = await self._is_paused(stop)
+        paused = await self._is_paused(stop, height)
         if paused:
             state.readiness = Readiness.HOLDING
         elif state.readiness is Readiness.HOLDING:
@@ -196,8 +198,10 @@ class Stops:
         state.readiness, state.best_bid = Readiness.READY, None
         state.keys.clear()
 
-    async def _is_paused(self, stop: Stop) -> bool:
-        execution = await self._reader.test_invoke([stop.pause.paused.invocation()])
+    async def _is_paused(self, stop: Stop, height: int) -> bool:
+        """On the word of a quorum: a single node that says "paused" must not silence the reflex."""
+        reading = await self._reader.quorum_invoke([stop.pause.paused.invocation()], at_least=height)
+        execution = reading.execution
         if not execution.halted or not execution.stack:
             raise Unavailable("pause-unreadable", f"whether {stop.name} is paused can't be read")
         return is_true(execution.stack[0])

@@ -13,7 +13,7 @@ import structlog
 
 from tocsin.actions.catalogue import Bound, Catalogue
 from tocsin.actions.protocol import Receipt
-from tocsin.domain.actions import ActionCall, ActionStatus, Autonomy, Plan
+from tocsin.domain.actions import ActionCall, ActionStatus, Autonomy, Plan, Verification
 from tocsin.domain.canonical import Json
 from tocsin.domain.clock import Clock
 from tocsin.domain.errors import (
@@ -178,8 +178,7 @@ class Runner:
             status = _status_of(error, sent=receipt is not None and receipt.tx is not None)
             await self._finish(incident, run, status, receipt, error=error, attempt=attempt)
         else:
-            status = ActionStatus.VERIFIED if verification.holds else ActionStatus.FAILED
-            failure = None if verification.holds else Failed("does-not-hold", verification.summary).as_json()
+            status, failure = _judged(verification)
             where = verification.height if verification.included_at is None else verification.included_at
             finished = RunFinished(run, status, receipt.tx, where, verification, failure)
             await self._record(incident, finished, f"{run}:{attempt}")
@@ -337,6 +336,15 @@ def incident_variables(state: IncidentState) -> dict[str, str]:
     """Values that the incident itself gives to placeholders."""
     reason = f"{state.id}: {state.title}"
     return {"reason": reason, "emergency_reason": reason, "timestamp": state.declared_at.isoformat()}
+
+
+def _judged(verification: Verification) -> tuple[ActionStatus, Mapping[str, Json] | None]:
+    """What a verification makes of a run, and the error that says why it is not verified."""
+    if verification.holds:
+        return ActionStatus.VERIFIED, None
+    if verification.partial:
+        return ActionStatus.PARTIAL, Partial("holds-in-part", verification.summary).as_json()
+    return ActionStatus.FAILED, Failed("does-not-hold", verification.summary).as_json()
 
 
 def _status_of(error: TocsinError, *, sent: bool) -> ActionStatus:

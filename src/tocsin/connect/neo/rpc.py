@@ -121,7 +121,8 @@ class RpcClient:
                 if len(content) > self._body_bytes_max:
                     raise AnswerTooLong(f"the answer is longer than {self._body_bytes_max} bytes", delivered=True)
         try:
-            return cast(object, from_json(content))
+            # Names come again and again, values hardly ever: remembering those takes memory and time.
+            return cast(object, from_json(content, cache_strings="keys"))
         except (ValueError, RecursionError) as error:
             what = f"HTTP {response.status_code} without JSON"
             raise TransportFailed(what, delivered=True) from error
