@@ -19,6 +19,7 @@ import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from neo3.network.payloads.transaction import Transaction
@@ -85,8 +86,8 @@ async def measure(rounds: int | None) -> Report:
                 "Tocsin does, has its bytes on the disk (here: appended to a file, fdatasync) before it sends them."
             ),
             (
-                "Tocsin's side also checks the event's hash, judges by the rules, keeps the outbox in its database, and "
-                "sends to two nodes at once, which share this machine; the bare script sends to one."
+                "Tocsin's side also checks the event's hash, judges by the rules, keeps the outbox in its database, "
+                "and sends to two nodes at once, which share this machine; the bare script sends to one."
             ),
             f"Three nodes on loopback, the validator halted; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} CPUs.",
         ),

@@ -8,9 +8,11 @@ A round is won if the pause stands before the theft in the theft's own block and
 
 import asyncio
 import math
+import multiprocessing
 import os
 import random
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
 from benchmarks.gallery import Gallery, fund, open_gallery, steal_calls, theft_fees
@@ -60,7 +62,7 @@ async def measure(rounds: int | None) -> Report:
     notes: list[str] = []
     shares: list[float] = []
     for setting in SETTINGS:
-        played = await _play(setting, rounds or setting.rounds)
+        played = await _in_a_process(setting, rounds or setting.rounds)
         won = sum(not each.why for each in played)
         low, high = wilson(won, len(played))
         shares.append(won / len(played))
@@ -83,6 +85,17 @@ def wilson(won: int, of: int) -> tuple[float, float]:
     middle = (share + weight / 2) / (1 + weight)
     half = Z_95 / (1 + weight) * math.sqrt(share * (1 - share) / of + weight / (4 * of))
     return max(0.0, middle - half), min(1.0, middle + half)
+
+
+async def _in_a_process(setting: Setting, rounds: int) -> Sequence[Round]:
+    """Plays a setting in a process of its own: the workflow engine is there once a process."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context, max_tasks_per_child=1) as pool:
+        return await asyncio.get_running_loop().run_in_executor(pool, _process, setting, rounds)
+
+
+def _process(setting: Setting, rounds: int) -> Sequence[Round]:
+    return asyncio.run(_play(setting, rounds))
 
 
 async def _play(setting: Setting, rounds: int) -> Sequence[Round]:

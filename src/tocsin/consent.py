@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from tocsin.domain.bundles import PauseTarget
-from tocsin.domain.canonical import Json, canonical_bytes
+from tocsin.domain.canonical import Json
 from tocsin.domain.clock import Clock
 from tocsin.domain.errors import Refused
 from tocsin.platform import contract_named, pause_ways
@@ -55,7 +55,7 @@ def reflex_plan(settings: Settings) -> ReflexPlan:
 
 def _rule_in_words(rule: RuleSettings) -> str:
     windows = "".join(
-        f", {name} over {canonical_bytes(window.model_dump(mode='json')).decode()}"
+        f", {name} over {window.model_dump_json()}"
         for name, window in sorted(rule.windows.items())
     )
     return (

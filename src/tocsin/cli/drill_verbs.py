@@ -62,7 +62,7 @@ def demo(
         await asyncio.Event().wait()
 
     story = err if json else out
-    log_to_standard_error()
+    log_to_standard_error(warnings_only=True)
     with StoryTeller(story) as narrator:
         drill = ExploitDrill(_runbook(), narrator, block_ms=block_ms, hold=hold if serve else None)
         report = asyncio.run(drill.run())
@@ -97,7 +97,7 @@ def drill(
     from tocsin.drill.exploit import ExploitDrill, Sabotage
 
     del name  # there is one drill so far
-    log_to_standard_error()
+    log_to_standard_error(warnings_only=True)
     with StoryTeller(err) as narrator:
         broken = Sabotage(sabotage) if sabotage else None
         exploit = ExploitDrill(_runbook(), narrator, block_ms=block_ms, sabotage=broken, same_block=same_block)

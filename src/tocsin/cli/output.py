@@ -57,9 +57,12 @@ def print_json(document: Json) -> None:
     sys.stdout.write("\n")
 
 
-def log_to_standard_error() -> None:
+def log_to_standard_error(*, warnings_only: bool = False) -> None:
     """Sends log lines, of which structlog would make output, where they don't disturb a JSON document."""
     import structlog
+
+    if warnings_only:
+        structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("warning"))
 
     # Tracebacks without the values of variables: those are plans, signatures and whatever else was at hand.
     renderer = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)

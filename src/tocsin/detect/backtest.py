@@ -20,7 +20,7 @@ from tocsin.domain.errors import Unavailable
 from tocsin.domain.hashes import ScriptHash
 
 GROUP_BLOCKS_MAX = 200
-GROUP_TRANSACTIONS_MAX = 400
+GROUP_TRANSACTIONS_MAX = 200
 """So many blocks, or blocks with so many transactions, are judged together: their balances are asked for in one go."""
 WARM_UP_BLOCKS_MAX = 30_000
 CURVE_POINTS_MAX = 400

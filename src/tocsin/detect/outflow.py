@@ -6,6 +6,7 @@ the transaction that tipped it, so that seeing a block twice detects nothing twi
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from tocsin.connect.ports import Block, ChainReader
@@ -70,7 +71,8 @@ class OutflowWatch:
             return ()
         judgements = self._bench.judge(movements, self._stock)
         self._bench.rewind(pending.height)
-        return detections_in(judgements)
+        found = detections_in(judgements)
+        return [replace(each, summary=f"seen in the pool, in no block yet: {each.summary}") for each in found]
 
     async def _balance(self, contract: ScriptHash) -> Gas:
         return balance_in(await self._reader.test_invoke([balance_call(contract)]), contract)

@@ -25,8 +25,8 @@ from tocsin.domain.hashes import TxHash
 
 BLOCKS_A_REQUEST = 20
 """A verbose block can be as large as a hundred logs."""
-BLOCK_REQUESTS_AHEAD = 2
-LOG_REQUESTS_AHEAD = 4
+BLOCK_REQUESTS_AHEAD = 3
+LOG_REQUESTS_AHEAD = 8
 """Enough that the node is never idle while its answers are read, and few enough for the memory: some 400 logs."""
 PATIENCE_S = 2.0
 """How long an endpoint may take for a request before the next is asked as well."""
