@@ -21,9 +21,9 @@ from tocsin.rule_settings import RuleSettings, WindowSettings
 from tocsin.rulebook import compiled_rule
 
 ROUNDS = 7
-BLOCK_MS = 200
-TRANSACTIONS = 4_000
-TRANSFERS = 3
+BLOCK_MS = 500
+TRANSACTIONS = 6_000
+TRANSFERS = 2
 SHARE_MIN = 0.5
 
 

@@ -136,8 +136,13 @@ async def _until(condition: Callable[[], bool]) -> None:
 
 
 @asynccontextmanager
-async def open_gallery(platform: Platform, *, leave_out: str | None = None) -> AsyncGenerator[Gallery]:
-    """The service on this platform, its endpoint `leave_out` left out, with a runbook that two people accepted."""
+async def open_gallery(
+    platform: Platform, *, leave_out: str | None = None, workflows: bool = True
+) -> AsyncGenerator[Gallery]:
+    """The service on this platform, its endpoint `leave_out` left out, with a runbook that two people accepted.
+
+    Without `workflows` shots are recorded in incidents, but nobody carries these on.
+    """
     quiet = structlog.make_filtering_bound_logger(logging.ERROR)  # that a shot found no run is what is meant here
     structlog.configure(wrapper_class=quiet)
     configuration = write_tocsin_toml(platform, RUNBOOK)
@@ -152,15 +157,10 @@ async def open_gallery(platform: Platform, *, leave_out: str | None = None) -> A
         for responder in simulated[:2]:
             text = await asyncio.to_thread(RUNBOOK.read_bytes)
             await service.desk.library.accept(text, str(RUNBOOK), responder.principal.id, responder.sign)
-        background = [
-            tasks.create_task(work)
-            for work in (
-                service.conductor.watch(),
-                service.conductor.keep_deadlines(),
-                service.chain.watch(),
-                service.follower.follow(),
-            )
-        ]
+        background = [tasks.create_task(service.chain.watch()), tasks.create_task(service.follower.follow())]
+        if workflows:
+            background.append(tasks.create_task(service.conductor.watch()))
+            background.append(tasks.create_task(service.conductor.keep_deadlines()))
         yield Gallery(settings, service)
         for task in background:
             task.cancel()

@@ -132,8 +132,8 @@ class Range:
 
     async def round(self) -> Round:
         client = self.client
-        height = await client.wait_height(await client.height() + 1)
-        await self.gallery.has_seen(height)
+        # The block of the round before has just come, so a moment from now on is a moment of this one.
+        await self.gallery.has_seen(await client.height())
         await asyncio.sleep(random.uniform(0.05, 0.95) * self.platform.block_ms / 1000)
         theft = await client.build(*steal_calls(self.platform), self.theft)
         resumption = await client.build(*self._resume(), self.resumption)

@@ -77,7 +77,8 @@ async def read_logs(url: str, transactions: Sequence[str], *, at_once: int) -> i
     async def reader(http: httpx2.AsyncClient) -> None:
         nonlocal size
         for batch in batches:
-            size += len((await http.post(url, json=_requests("getapplicationlog", batch))).content)
+            reply = await http.post(url, json=_requests("getapplicationlog", batch))
+            size += len(reply.content)
 
     async with httpx2.AsyncClient(timeout=30.0, trust_env=False) as http:
         await asyncio.gather(*(reader(http) for _ in range(at_once)))

@@ -256,6 +256,11 @@ def test_accounts_are_addresses_or_hashes_and_become_hashes(configuration: Confi
             'contracts = ["vault"]',
             "rules.gas-outflow.contracts: 'vault' is not defined",
         ),
+        (
+            'public_key = "03',
+            'public_key = "02',
+            "people: alice and bob have the same public_key; who holds one key is one person",
+        ),
         ('IC = ["alice"]', 'IC = ["alic"]', "roles.IC: 'alic' is not defined (did you mean alice?)"),
         (
             "[contracts.payment_hub]",
@@ -281,6 +286,11 @@ def test_accounts_are_addresses_or_hashes_and_become_hashes(configuration: Confi
 )
 def test_a_name_that_points_nowhere_is_an_error(configuration: Configuration, old: str, new: str, problem: str) -> None:
     assert configuration.replace(old, new).problems() == [problem]
+
+
+def test_nobody_can_be_enrolled_as_tocsin_itself(configuration: Configuration) -> None:
+    configuration.append(f'[people.tocsin]\nname = "Mallory"\npublic_key = "02{"11" * 32}"')
+    assert configuration.problems() == ["people.tocsin: this is the name of Tocsin itself; choose another"]
 
 
 def test_two_rules_of_one_name_would_share_their_windows(configuration: Configuration) -> None:

@@ -67,14 +67,22 @@ def build(out: Path) -> None:
 
 
 def in_order(manifest_text: str) -> str:
-    """The manifest with events and permitted methods sorted: the compiler keeps events in a set, in no order."""
-    manifest = cast(Manifest, json.loads(manifest_text))
+    """The manifest with events, permitted methods and unions of types sorted: the compiler keeps them in no order."""
+    manifest = cast(Manifest, json.loads(manifest_text, object_hook=_with_union_in_order))
     manifest["abi"]["events"].sort(key=lambda event: event["name"])
     for permission in manifest["permissions"]:
         if isinstance(permission["methods"], list):
             permission["methods"].sort()
     manifest["permissions"].sort(key=lambda permission: permission["contract"])
     return json.dumps(manifest, indent=2) + "\n"
+
+
+def _with_union_in_order(part: dict[str, object]) -> dict[str, object]:
+    """A part of the manifest; a parameter of several types lists them as they lay in the compiler's memory."""
+    union = cast("list[dict[str, str]] | None", part.get("union"))
+    if union is not None:
+        union.sort(key=lambda kind: kind["type"])
+    return part
 
 
 def main(arguments: Sequence[str]) -> int:

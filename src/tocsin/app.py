@@ -204,7 +204,13 @@ async def open_service(
             desk.store.leases,
             desk.principals,
             desk.clock,
-            Rules(settings.mode, settings.autonomy, settings.variables, roles or settings.roles),
+            Rules(
+                mode=settings.mode,
+                autonomy=settings.autonomy,
+                variables=settings.variables,
+                roles=roles or settings.roles,
+                network=settings.network.magic,
+            ),
         )
         conductor = Conductor(runner, desk.incidents.log, desk.store.deadlines)
         appended = desk.incidents.appended
@@ -221,7 +227,7 @@ async def open_service(
             principals=desk.principals,
             armings=desk.store.armings,
             outbox=outbox or desk.store.outbox,
-            shots=Shots(desk.incidents, runner.catalogue, settings.variables),
+            shots=Shots(desk.incidents, runner.catalogue, settings.variables, settings.network.magic),
             watch=watch,
             rules=rules,
             pause=pause_action(settings, chain.reader, chain.sender),

@@ -54,10 +54,7 @@ def reflex_plan(settings: Settings) -> ReflexPlan:
 
 
 def _rule_in_words(rule: RuleSettings) -> str:
-    windows = "".join(
-        f", {name} over {window.model_dump_json()}"
-        for name, window in sorted(rule.windows.items())
-    )
+    windows = "".join(f", {name} over {window.model_dump_json()}" for name, window in sorted(rule.windows.items()))
     return (
         f"{rule.name}: {rule.condition} within {rule.window:g} s, on {', '.join(rule.contracts)}, "
         f"known recipients {', '.join(rule.known_recipients) or 'none'}{windows}"
@@ -110,7 +107,7 @@ def _not_that_long() -> Refused:
 
 async def current_armament(settings: Settings, armings: Armings, principals: Principals, clock: Clock) -> Armament:
     """Whether people have armed the reflex as it is configured now."""
-    return armament(reflex_plan(settings), await armings.all(), principals.has_signed, clock.now())
+    return armament(reflex_plan(settings), await armings.all(), principals.signing_key, clock.now())
 
 
 def pause_target(settings: Settings, contract: str) -> PauseTarget:

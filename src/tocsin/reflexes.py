@@ -28,7 +28,7 @@ from tocsin.domain.hashes import ScriptHash, account_of, address_of
 from tocsin.domain.principals import TOCSIN
 from tocsin.incident.events import NoteAdded
 from tocsin.platform import pause_ways
-from tocsin.reflex.arming import Armament, Armings, SignedBy, armament
+from tocsin.reflex.arming import Armament, Armings, SigningKey, armament
 from tocsin.reflex.sentinel import Sentinel, Shot
 from tocsin.reflex.standing import WRITTEN_EVERY, LastShot, PoolStanding, Standing, StopStanding, write_standing
 from tocsin.reflex.stops import KEYS, Readiness, Stop, Stops
@@ -181,10 +181,10 @@ class Reflex:
         """Sees whether people have armed the reflex, or disarmed it."""
         plan = reflex_plan(self.settings)
         # A signature stays what it is, and to check one takes a millisecond that a shot may be waiting for.
-        signed_by: SignedBy = lru_cache(_SIGNATURES_REMEMBERED)(self.principals.has_signed)
+        signing_key: SigningKey = lru_cache(_SIGNATURES_REMEMBERED)(self.principals.signing_key)
         while True:
             try:
-                self.armament = armament(plan, await self.armings.all(), signed_by, self.clock.now())
+                self.armament = armament(plan, await self.armings.all(), signing_key, self.clock.now())
                 await self.incidents.library.accepted()
                 self._untold = ""
             except Refused as refused:
@@ -236,7 +236,7 @@ class Reflex:
         try:
             if stop is not None and not await self.shots.taken(entry.key):
                 rows = await self.armings.all()
-                then = armament(reflex_plan(self.settings), rows, self.principals.has_signed, entry.created_at)
+                then = armament(reflex_plan(self.settings), rows, self.principals.signing_key, entry.created_at)
                 summary = f"pause {stop.pause.stops}, fired by a service that ended before it could say why"
                 await self.shots.take(
                     self._unexplained(entry, stop), self._fired_action(stop, entry.sent, summary, then.armed_by)

@@ -76,7 +76,8 @@ async def ask(
     checklist = confirmed_checklist(runbook, confirmed)
     async with open_proposals(settings, clock) as proposals:
         call = await _resume_call(settings, proposals.reader, target)
-    request = Resumption(target, str(call), reason, person, clock.now(), checklist, runbook.hash)
+    network = settings.network.magic
+    request = Resumption(target, str(call), reason, person, clock.now(), checklist, runbook.hash, network)
     request = request.approved(_principals(settings), person, await _signer(settings, person), clock.now())
     _write(file, request, replace=False)
     return request
@@ -128,7 +129,8 @@ async def approve(
     async with open_proposals(settings, clock) as proposals:
         call = await _resume_call(settings, proposals.reader, request.target)
         checklist = [item.text for item in runbook.recovery_checklist]
-        must_match(request, call=str(call), checklist=checklist, runbook_hash=runbook.hash)
+        network = settings.network.magic
+        must_match(request, call=str(call), checklist=checklist, runbook_hash=runbook.hash, network=network)
         approved = request.approved(principals, person, await _signer(settings, person), clock.now())
         consenting = approved.consenting(principals, clock.now())
         if len(consenting) < approved.plan().approvals_needed:

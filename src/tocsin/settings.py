@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from tocsin.domain.actions import Autonomy
 from tocsin.domain.amounts import Gas
 from tocsin.domain.errors import ConfigurationInvalid
+from tocsin.domain.principals import TOCSIN
 from tocsin.rule_settings import RuleSettings
 from tocsin.sections import FILE_BYTES_MAX, Account, ContractHash, Section, problems_in, read_table, suggestion
 
@@ -348,6 +349,14 @@ def dangling(settings: Settings) -> Iterator[str]:
     for rule in settings.rules:
         for name in rule.contracts:
             yield from contract(f"rules.{rule.name}.contracts", name)
+    if TOCSIN.id in settings.people:
+        yield f"people.{TOCSIN.id}: this is the name of Tocsin itself; choose another"
+    of_key: dict[str, list[str]] = {}
+    for name, person in settings.people.items():
+        of_key.setdefault(person.public_key, []).append(name)
+    for same in of_key.values():
+        if len(same) > 1:
+            yield f"people: {' and '.join(same)} have the same public_key; who holds one key is one person"
     for role, names in settings.roles.items():
         for name in names:
             yield from known(f"roles.{role}", name, settings.people)

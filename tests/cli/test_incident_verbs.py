@@ -57,8 +57,21 @@ def test_an_exploit_is_handled_by_command_lines_from_the_declaration_to_the_revi
         assert datetime.fromisoformat(reaction["at"]) - datetime.fromisoformat(first["at"]) < PICKED_UP_MAX
 
         installation.done("ack", incident, "--as", "bob")
+        assert approve["command"].startswith(f"tocsin approve {approve['run']} --plan {approve['plan_hash'][:12]} ")
+        assert approve["call"] == {
+            "contract": installation.platform.contracts.pause_registry,
+            "method": "pauseAll",
+            "arguments": [f"{incident}: Smart Contract Exploit"],
+        }
+        shown = f'{approve["call"]["contract"]} pauseAll("{incident}: Smart Contract Exploit")'
+        assert f"exactly: {shown}\n" in installation.run("next", incident).out
+        another = installation.refused("approve", approve["run"], "--plan", "0" * 12)
+        assert another["code"] == "approval-of-another-plan"
+        for no_plan in (approve["plan_hash"][:7], "no digits"):
+            assert installation.refused("approve", approve["run"], "--plan", no_plan)["code"] == "plan-hash-unusable"
         approved = installation.type(approve["command"])  # as shown, by alice of the configuration
         assert approved.code == 0, approved.err
+        assert f"exactly: {shown}\n" in approved.out
         pause = installation.until_step(incident, 1, "done")
         assert is_paused(installation.platform)
         (run,) = pause["runs"]
@@ -169,6 +182,7 @@ def test_people_direct_an_incident_without_any_service_running(installation: Ins
     (listed,) = installation.done("incidents")
     assert (listed["id"], listed["emergency"]) == (incident, EXPLOIT)
 
+    assert installation.refused("note", incident, "all clear", "--as", "tocsin")["code"] == "principal-unknown"
     assert "has no role" in installation.refused("role", incident, "cook", "bob")["message"]
     assert installation.refused("note", incident, " ")["code"] == "does-not-apply"
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from fakes.endpoint import ProxyEndpoint, proxy
+from fakes.endpoint import ProxyEndpoint, proxy, rejecting
 from fakes.outbox import Died, MemoryOutbox, OutboxThatDies
 from fakes.payments import Payment, chain_of, through
 from private_chain import PrivateChain
@@ -170,6 +170,28 @@ async def test_one_endpoint_that_claims_the_cancellation_is_not_believed(private
             with pytest.raises(OutcomeUnknown) as unknown:
                 await chain.sender.wait(sent)
     assert "proxy-1: excluded in block 1" in unknown.value.message
+
+
+async def test_a_cancellation_that_was_refused_and_kept_cancels_all_the_same(private_chain: PrivateChain) -> None:
+    payment, outbox = Payment.of(private_chain), MemoryOutbox()
+    a, b, c = (node.http_url for node in private_chain.nodes)
+    async with (
+        proxy(a, withheld=WITHHELD) as one,
+        proxy(b, withheld=WITHHELD) as two,
+        proxy(c, withheld=WITHHELD) as three,
+        chain_of(private_chain.config(endpoints=through(one, two, three)), outbox) as chain,
+    ):
+        sent = await chain.sender.submit("run-1", payment.calls, purpose="refill")
+        for each in (one, two, three):
+            each.lie, each.withheld = rejecting("sendrawtransaction", -511, "insufficient funds"), frozenset()
+        with pytest.raises(OutcomeUnknown) as refused:
+            await chain.sender.cancel("run-1")
+        with pytest.raises(Failed) as failed:
+            await chain.sender.wait(sent)
+    assert refused.value.code == "transaction-refused"
+    assert failed.value.code == "cancelled"
+    assert failed.value.data["cancelled_by"] == refused.value.data["tx"]
+    assert await private_chain.gas_of(payment.payee) == 0
 
 
 async def test_what_is_settled_can_not_be_cancelled(private_chain: PrivateChain) -> None:

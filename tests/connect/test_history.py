@@ -1,6 +1,7 @@
 """The past in batches: every block once and in order, from whichever endpoint has it; old states where they are."""
 
 import asyncio
+import base64
 import secrets
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, asynccontextmanager
@@ -134,10 +135,26 @@ async def test_blocks_come_through_a_node_that_stops_half_way(private_chain: Pri
 
 
 async def test_a_block_of_another_height_is_not_taken(private_chain: PrivateChain, busy: range) -> None:
-    lie = answering("getblock", lambda block: block | {"index": block["index"] + 1})
-    async with counted(private_chain, lie=lie) as (chain, _):
-        with pytest.raises(Unavailable, match=f"gave block {busy[0] + 1} for {busy[0]}"):
-            await read(chain, busy)
+    async with private_chain.client() as client:
+        other = await client.call("getblock", busy[1], 0)
+    async with counted(private_chain, answering("getblock", lambda _: other)) as (chain, _):
+        with pytest.raises(Unavailable, match=f"gave block {busy[1]} for {busy[0]}"):
+            await read(chain, busy[:1])
+
+
+@pytest.mark.parametrize("place", [10, 60, 100, -30])
+async def test_blocks_whose_bytes_can_not_be_read_are_asked_for_as_json(
+    private_chain: PrivateChain, busy: range, place: int
+) -> None:
+    def spoil(block: str | dict[str, object]) -> str | dict[str, object]:
+        if isinstance(block, dict):
+            return block
+        return base64.b64encode(base64.b64decode(block)[:place]).decode()
+
+    async with counted(private_chain, answering("getblock", spoil)) as (chain, endpoint):
+        found = await read(chain, busy[:5])
+    assert found == await one_by_one(private_chain, busy[:5])
+    assert endpoint.seen.count("getblock") == 10
 
 
 async def test_what_is_not_there_yet_is_unavailable_after_all_that_is(private_chain: PrivateChain) -> None:

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connect.cosigners import NeoGo, admin_of, key_of, read, transfer, unsigned, written
+from fakes.endpoint import proxy, rejecting
 from fakes.outbox import MemoryOutbox
 from miniapp_platform.accounts import Accounts, MultiSigAccount
 from miniapp_platform.chain import Authority
@@ -25,7 +26,7 @@ from tocsin.connect.neo.proposals import Proposals, open_proposals
 from tocsin.connect.ports import OutboxStatus
 from tocsin.domain.amounts import Gas
 from tocsin.domain.clock import SystemClock
-from tocsin.domain.errors import ConfigurationInvalid, OutcomeUnknown, Refused, TocsinError
+from tocsin.domain.errors import ConfigurationInvalid, Failed, OutcomeUnknown, Refused, TocsinError
 from tocsin.domain.hashes import ScriptHash, script_hash
 
 AMOUNT = Gas(12_345)
@@ -218,6 +219,31 @@ async def test_an_inclusion_that_no_quorum_confirms_is_unconfirmed(
             await lonely.send(complete, interrupted)
     assert (unknown.value.code, unknown.value.data["confirmed"]) == ("unconfirmed", 1)
     assert await proposals.send(complete, interrupted) == included
+
+
+async def test_what_every_endpoint_refused_is_waited_for_and_never_offered_again(
+    private_chain: PrivateChain, admin: Verification, proposals: Proposals
+) -> None:
+    first, second, _ = (key_of(each) for each in private_chain.accounts.guardians)
+    outbox, payee = MemoryOutbox(), a_payee()
+    partly = await proposals.draft(transfer(admin.account, payee, AMOUNT), admin, timedelta(seconds=1))
+    complete = partly.signed(first).signed(second)
+    refusing = rejecting("sendrawtransaction", -511, "insufficient funds")
+    withheld = frozenset({"sendrawtransaction"})
+    a, b, _ = private_chain.endpoints()
+    async with proxy(a.url, refusing, withheld=withheld) as one, proxy(b.url, refusing, withheld=withheld) as two:
+        endpoints = (replace(a, url=one.url, ws=None), replace(b, url=two.url, ws=None))
+        async with open_proposals(private_chain.config(endpoints=endpoints), SystemClock()) as refused:
+            with pytest.raises(OutcomeUnknown) as unknown:
+                await refused.send(complete, outbox)
+            with pytest.raises(Failed) as failed:
+                await refused.send(complete, outbox)
+        assert [each.seen.count("sendrawtransaction") for each in (one, two)] == [1, 1]
+    assert (unknown.value.code, failed.value.code) == ("transaction-refused", "expired")
+    entry = await outbox.get(f"tx/{partly.payload.tx}")
+    assert entry is not None
+    assert entry.status is OutboxStatus.REFUSED
+    assert await private_chain.gas_of(payee) == 0
 
 
 def test_accounts_are_those_of_the_protocols_own_tools() -> None:

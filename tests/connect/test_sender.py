@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from fakes.endpoint import ProxyEndpoint, answering, breaking, proxy, rejecting
+from fakes.endpoint import ProxyEndpoint, answering, breaking, honest, proxy, rejecting
 from fakes.outbox import Died, MemoryOutbox, OutboxThatDies
 from private_chain import GAS, PrivateChain
 from tocsin.connect.neo.chain import NeoChain
@@ -188,24 +188,98 @@ async def test_an_entry_is_not_sent_for_another_purpose(private_chain: PrivateCh
     assert refused.value.code == "key-of-another-purpose"
 
 
-async def test_what_every_endpoint_refuses_for_good_is_refused_and_never_offered_again(
+async def test_what_every_endpoint_refuses_for_good_is_unknown_and_never_offered_again(
     private_chain: PrivateChain,
 ) -> None:
     outbox = MemoryOutbox()
     symbol = [Invocation(GAS, "symbol")]
     async with chain_of(private_chain.config(), outbox) as chain:
         # The pause key of this chain holds no GAS: the rehearsal does not mind, the pools do.
-        with pytest.raises(Refused) as refused:
+        with pytest.raises(OutcomeUnknown) as refused:
             await chain.sender.submit("run-1", symbol, purpose="pause")
         standing = await outbox.get("run-1")
-        with pytest.raises(Refused) as again:
+        with pytest.raises(OutcomeUnknown) as again:
             await chain.sender.submit("run-1", symbol, purpose="pause")
     assert (refused.value.code, again.value.code) == ("transaction-refused", "transaction-refused")
     assert standing is not None
     assert standing.status is OutboxStatus.REFUSED
     assert await outbox.get("run-1") == standing
     assert refused.value.data["tx"] == standing.tx
+    assert refused.value.data["valid_until_block"] == standing.valid_until_block
     assert str(UNFUNDED) in refused.value.message
+
+
+async def test_what_was_refused_has_failed_once_its_last_block_is_past(private_chain: PrivateChain) -> None:
+    payment, outbox = Payment.of(private_chain), MemoryOutbox()
+    refusing = rejecting("sendrawtransaction", UNFUNDED, "insufficient funds")
+    withheld = frozenset({"sendrawtransaction"})
+    a, b, c = (node.http_url for node in private_chain.nodes)
+    async with (
+        proxy(a, refusing, withheld=withheld) as one,
+        proxy(b, refusing, withheld=withheld) as two,
+        proxy(c, refusing, withheld=withheld) as three,
+    ):
+        config = private_chain.config(endpoints=through(one, two, three), valid_until_blocks=5)
+        async with chain_of(config, outbox) as chain:
+            with pytest.raises(OutcomeUnknown) as refused:
+                await chain.sender.submit("run-1", payment.calls, purpose="refill")
+            # The account has been funded, say: now they would take it, and must not be given it.
+            for each in (one, two, three):
+                each.lie, each.withheld = honest, frozenset()
+            sent = await chain.sender.recall("run-1")
+            assert sent is not None
+            with pytest.raises(Failed) as failed:
+                await chain.sender.wait(sent)
+            assert await chain.reader.height() >= sent.valid_until_block
+        assert [each.seen.count("sendrawtransaction") for each in (one, two, three)] == [1, 1, 1]
+    assert (refused.value.code, failed.value.code) == ("transaction-refused", "expired")
+    assert await private_chain.gas_of(payment.payee) == 0
+
+
+async def test_what_a_node_refused_and_kept_is_included_after_all(private_chain: PrivateChain) -> None:
+    payment, outbox = Payment.of(private_chain), MemoryOutbox()
+    refusing = rejecting("sendrawtransaction", UNFUNDED, "insufficient funds")
+    a, b, c = (node.http_url for node in private_chain.nodes)
+    async with (
+        proxy(a, refusing) as one,
+        proxy(b, refusing) as two,
+        proxy(c, refusing) as three,
+        chain_of(private_chain.config(endpoints=through(one, two, three)), outbox) as chain,
+    ):
+        with pytest.raises(OutcomeUnknown) as refused:
+            await chain.sender.submit("run-1", payment.calls, purpose="refill")
+        sent = await chain.sender.recall("run-1")
+        assert sent is not None
+        included = await chain.sender.wait(sent)
+    assert refused.value.code == "transaction-refused"
+    assert (included.tx, included.execution.halted) == (sent.tx, True)
+    assert await private_chain.gas_of(payment.payee) == payment.amount
+
+
+async def test_a_node_without_the_log_of_a_transaction_does_not_say_that_no_block_holds_it(
+    private_chain: PrivateChain,
+) -> None:
+    payment, outbox = Payment.of(private_chain), MemoryOutbox()
+    no_log = rejecting("getapplicationlog", -105, "Unknown script container")
+    async with (
+        proxy(private_chain.nodes[0].http_url, no_log) as one,
+        proxy(private_chain.nodes[1].http_url, no_log) as two,
+    ):
+        config = private_chain.config(endpoints=through(one, two), valid_until_blocks=3)
+        config = replace(config, times=replace(config.times, silence_s=1.5))
+        async with chain_of(config, outbox) as chain:
+            sent = await chain.sender.submit("run-1", payment.calls, purpose="refill")
+            with pytest.raises(OutcomeUnknown) as unknown:
+                await chain.sender.wait(sent)
+            assert await chain.reader.height() > sent.valid_until_block
+            standing = await outbox.get("run-1")
+            one.lie = two.lie = honest
+            included = await chain.sender.wait(sent)
+    assert "but not its application log: Unknown script container (-105)" in unknown.value.message
+    assert standing is not None
+    assert standing.status is OutboxStatus.STORED
+    assert included.execution.halted
+    assert await private_chain.gas_of(payment.payee) == payment.amount
 
 
 async def test_a_refusal_is_no_refusal_while_one_endpoint_has_not_said_its_word(private_chain: PrivateChain) -> None:

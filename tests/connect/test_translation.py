@@ -14,7 +14,7 @@ from tocsin.connect.neo.broadcast import Offer, Said, Word
 from tocsin.connect.neo.network import Endpoint
 from tocsin.connect.neo.nodes import Answer, Reply, Silence
 from tocsin.connect.neo.quorum import agreed_height, agreement, supporters
-from tocsin.connect.neo.rpc import RpcClient, TransportFailed
+from tocsin.connect.neo.rpc import RpcClient, RpcRejected, TransportFailed, result_of
 from tocsin.connect.neo.script import scope_of, script_for
 from tocsin.connect.neo.values import execution_of, stack_value
 from tocsin.connect.neo.wire import COUNT, INVOCATION, StackItem
@@ -90,6 +90,20 @@ def test_a_bottomless_stack_item_is_no_answer() -> None:
         item = {"type": "Array", "value": [item]}
     with pytest.raises(TransportFailed):
         stack_value(StackItem.model_validate(item))
+
+
+def test_what_nodes_and_contracts_say_steers_no_terminal() -> None:
+    answer = {
+        "state": "FAULT",
+        "gasconsumed": "1",
+        "exception": "no\x1b[2J\x9b\n\tfunds",
+        "stack": [],
+        "notifications": [],
+    }
+    assert execution_of(INVOCATION.validate_python(answer)).exception == "no\ufffd[2J\ufffd  funds"
+    with pytest.raises(RpcRejected) as rejected:
+        result_of({"error": {"code": -1, "message": "a\x07b", "data": "c\x00\u202ed\r"}}, "getversion")
+    assert str(rejected.value) == "a\ufffdb: c\ufffd\ufffdd  (-1)"
 
 
 def test_a_fault_has_no_notifications() -> None:

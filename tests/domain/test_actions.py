@@ -19,6 +19,7 @@ PLAN = Plan(
     resources=("contract:0x01",),
     approvals_needed=1,
     runbook_hash="c0ffee",
+    network=860_833_102,
 )
 
 
@@ -42,6 +43,7 @@ def test_no_word_at_all_is_not_taken_for_consent() -> None:
         replace(PLAN, summary="pause nothing"),
         replace(PLAN, approvals_needed=0),
         replace(PLAN, runbook_hash="decade"),
+        replace(PLAN, network=894_710_606),
         replace(PLAN, inputs={}),
         replace(PLAN, inputs={**PLAN.inputs, "stops": "payments"}),
         replace(PLAN, inputs={**PLAN.inputs, "call": {"method": "pauseAll", "arguments": ["other"]}}),

@@ -41,6 +41,8 @@ OPERATOR = ScriptHash("0x" + "dd" * 20)
 THIEF = ScriptHash("0x" + "ee" * 20)
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 SIZE = 250
+PAUSE = b"\x11"
+"""The script of every pause here."""
 
 
 def stop(name: str, *contracts: ScriptHash) -> Stop:
@@ -159,7 +161,8 @@ class Gun:
 
     async def arm(self, calls: Sequence[Invocation], *, purpose: str) -> ArmedCall:
         assert purpose == "pause"
-        return ArmedCall(purpose, tuple(calls), OPERATOR, b"", (REGISTRY,), Gas(1), Gas(1), SIZE, 10, self.armed_until)
+        fee = Gas(1)
+        return ArmedCall(purpose, tuple(calls), OPERATOR, PAUSE, (REGISTRY,), fee, fee, SIZE, 10, self.armed_until)
 
     async def rearm(self, armed: ArmedCall) -> ArmedCall:
         self.rearmed += 1

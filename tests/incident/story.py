@@ -16,6 +16,7 @@ from tocsin.runbook.model import Command as RunbookCommand
 
 INCIDENT = "INC-1"
 RUNBOOK_HASH = "c0ffee"
+NETWORK = 860_833_102
 MIDNIGHT = datetime(2026, 3, 1, tzinfo=UTC)
 HERE = SourcePosition("RUNBOOK.md", 1)
 TX = tx_hash("0x" + "ab" * 32)
@@ -104,6 +105,7 @@ def plan(run: str, action: str = "contract.pause", approvals_needed: int = 1) ->
         resources=("registry",),
         approvals_needed=approvals_needed,
         runbook_hash=RUNBOOK_HASH,
+        network=NETWORK,
     )
 
 

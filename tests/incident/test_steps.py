@@ -56,6 +56,11 @@ def test_the_choices_of_a_step_run_one_after_the_other() -> None:
     assert story.tocsin(finished("INC-1/1.0.1")) == (Preflight("INC-1/1.1.1", 1, 1, (0,)),)
 
 
+def test_a_condition_is_for_people_to_answer_and_not_for_tocsin() -> None:
+    story = acknowledged_with_condition()
+    assert "only a person" in (story.refused(TOCSIN.id, ConditionAnswered(2, True)) or "")
+
+
 def test_nothing_of_a_conditional_step_runs_before_its_condition_is_answered() -> None:
     story = hub_at_condition()
     assert story.step(2).status is StepStatus.ACTIVE

@@ -40,7 +40,8 @@ def test_an_approval_names_its_plan_and_what_happens_without_it() -> None:
     assert plan is not None
     assert waiting.kind is WaitingKind.APPROVE
     assert waiting.plan_hash == plan.hash
-    assert waiting.command == f"tocsin approve {RUN}"
+    assert waiting.plan_inputs == plan.inputs
+    assert waiting.command == f"tocsin approve {RUN} --plan {plan.hash[:12]}"
     assert waiting.due_at == MIDNIGHT + minutes(2)
     assert waiting.sentence == (
         f"Approve run {RUN}, plan {plan.hash[:12]}, for step 1, Pause Contracts: contract.pause now "

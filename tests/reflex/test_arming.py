@@ -26,8 +26,11 @@ def signature(principal: str, message: bytes) -> str:
     return f"{principal} {message.hex()}"
 
 
-def signed_by(principal: str, message: bytes, given_signature: str) -> bool:
-    return principal != "mallory" and given_signature == signature(principal, message)
+def signed_by(principal: str, message: bytes, given_signature: str) -> str | None:
+    """The key of whoever signed; bobby is another name of bob."""
+    if principal == "mallory" or given_signature != signature(principal, message):
+        return None
+    return "bob's key" if principal == "bobby" else f"{principal}'s key"
 
 
 def armed(principal: str, plan: ReflexPlan = PLAN, lasts: timedelta = timedelta(days=30)) -> ArmingRow:
@@ -37,6 +40,10 @@ def armed(principal: str, plan: ReflexPlan = PLAN, lasts: timedelta = timedelta(
 
 def disarmed(principal: str) -> ArmingRow:
     return ArmingRow(principal, NOW, None, None, None, "maintenance")
+
+
+def test_one_key_under_two_names_is_one_person() -> None:
+    assert armament(PLAN, [armed("bob"), armed("bobby")], signed_by, NOW).armed_by == ("bobby",)
 
 
 def test_it_is_armed_once_enough_different_people_have_signed() -> None:

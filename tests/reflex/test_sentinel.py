@@ -1,13 +1,14 @@
 """The sentinel: fires on demonstrated harm only, above the attacker's fee, and tells people about everything else."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
-from fakes.shooting_range import NOW, OTHER_VAULT, VAULT, Chain, Gun, Pool, Rules, Scribe, Stage, pending, stop
+from fakes.shooting_range import NOW, OTHER_VAULT, PAUSE, VAULT, Chain, Gun, Pool, Rules, Scribe, Stage, pending, stop
 from tocsin.connect.reflex_ports import Gap, GapReason
 from tocsin.domain.clock import ManualClock
-from tocsin.domain.errors import OutcomeUnknown, Refused, Unavailable
+from tocsin.domain.errors import OutcomeUnknown, Refused, TocsinError, Unavailable
 from tocsin.domain.hashes import ScriptHash
 from tocsin.reflex.sentinel import Sentinel
 from tocsin.reflex.stops import Readiness, Stops
@@ -74,6 +75,11 @@ async def test_known_accounts_are_not_even_rehearsed() -> None:
     assert scene.stage.rehearsed == [pending(2).tx], "a stranger beside a known account is judged"
 
 
+async def test_its_own_pauses_are_not_rehearsed_when_they_come_back(ready: Range) -> None:
+    await ready.see(replace(pending(1), script=PAUSE), pending(2))
+    assert ready.stage.rehearsed == [pending(2).tx]
+
+
 async def test_unarmed_it_tells_what_it_would_have_answered() -> None:
     scene = Range(forbidden="this installation only observes")
     await scene.stops.tend(10)
@@ -96,8 +102,15 @@ async def test_a_gap_is_made_up_for_from_the_pool(ready: Range) -> None:
     assert len(ready.gun.shots) == 1
 
 
-async def test_a_shot_that_fails_is_told_and_the_stop_is_ready_again(ready: Range) -> None:
-    ready.gun.failure = Refused("transaction-refused", "no endpoint took it")
+@pytest.mark.parametrize(
+    "failure",
+    [
+        Refused("key-missing", "no endpoint took it"),
+        OutcomeUnknown("transaction-refused", "no endpoint took it"),
+    ],
+)
+async def test_a_shot_that_fails_is_told_and_the_stop_is_ready_again(ready: Range, failure: TocsinError) -> None:
+    ready.gun.failure = failure
     await ready.see(pending(1))
     assert "no endpoint took it" in ready.scribe.held[0][1]
     assert ready.stops.status()[0].readiness is Readiness.READY

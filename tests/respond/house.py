@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from fakes.event_log import MemoryEventLog
 from fakes.repositories import MemoryLeases, MemoryRunbooks
 from respond.world import Pause, World, catalogue
-from tocsin.domain.actions import Autonomy
+from tocsin.domain.actions import ActionCall, Autonomy
 from tocsin.domain.clock import ManualClock
 from tocsin.domain.principals import Approval, Principal, PrincipalKind, approval_message
 from tocsin.incident.events import Event, PlanApproved, Recorded
@@ -24,6 +24,7 @@ from tocsin.respond.runner import Rules, Runner
 from tocsin.runbook.compile import compile_runbook
 from tocsin.runbook.model import Choice, Command, Emergency, Runbook, Step
 
+NETWORK = 860_833_102
 MIDNIGHT = datetime(2026, 3, 1, tzinfo=UTC)
 PEOPLE = ("alice", "bob", "carol")
 EMERGENCY = "exploit"
@@ -170,6 +171,13 @@ class House:
         await self.runner.preflight("INC-2026-0001", RUN)
         return await self.run()
 
+    async def command(self) -> ActionCall:
+        """The call of the first run's first alternative, as the runbook has it."""
+        _, emergency = await self.incidents.emergency_of(await self.state())
+        call = emergency.steps[0].choices[0].alternatives[0].call
+        assert call is not None
+        return call
+
     async def approved(self) -> RunState:
         """The same, and Alice has approved it."""
         await self.planned()
@@ -189,6 +197,7 @@ async def open_house(
     index: MemoryEventLog | None = None,
     clock: ManualClock | None = None,
     world: World | None = None,
+    network: int = NETWORK,
 ) -> House:
     """A house whose runbook two people have accepted. `inferred` says that its actions come from a plain fence."""
     world, clock, index = world or World(), clock or ManualClock(MIDNIGHT), index or MemoryEventLog()
@@ -201,7 +210,7 @@ async def open_house(
     log = log or index
     incidents = Incidents(log, index, library, people, clock, mode, lambda: appended.append(1))
     leases = MemoryLeases(clock)
-    rules = Rules(mode, autonomy or {}, variables, {"IC": ("alice", "bob"), "TL": ()})
+    rules = Rules(mode, autonomy or {}, variables, {"IC": ("alice", "bob"), "TL": ()}, network)
     runner = Runner(
         incidents,
         catalogue(world, pause),

@@ -1,7 +1,7 @@
 """The server takes what break glass did into the timeline: each change once, however often it looks and restarts."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,7 @@ from respond.house import EMERGENCY, House, open_house
 from tocsin.connect.outbox_file import FileOutbox
 from tocsin.connect.ports import ChainSender, Included, Invocation, OutboxStatus, Sent
 from tocsin.domain.errors import OutcomeUnknown, Unavailable
-from tocsin.domain.hashes import ScriptHash
+from tocsin.domain.hashes import ScriptHash, tx_hash
 from tocsin.incident.events import Declared, NoteAdded
 from tocsin.respond.adoption import ADOPTED, Adoption
 
@@ -95,6 +95,16 @@ async def test_looking_again_tells_nothing_new(house: House, outbox: FileOutbox)
     assert len(await notes(house)) == 1
 
 
+async def test_two_files_that_number_their_pauses_alike_are_both_told(house: House, tmp_path: Path) -> None:
+    files = [FileOutbox(tmp_path / name, {**ABOUT, "by": name}) for name in ("alice", "bob")]
+    for number, file in enumerate(files, start=1):
+        await file.put(replace(entry(KEY), tx=tx_hash(f"{number:064x}")))
+    looking = Adoption(house.incidents, EMERGENCY, lambda: files, lambda _: Silent(files[0]))
+    assert await looking.adopt() == [INCIDENT, INCIDENT]
+    assert await looking.adopt() == []
+    assert [note.split(" sent ")[0] for note in await notes(house)] == ["Break glass: alice", "Break glass: bob"]
+
+
 async def test_what_becomes_known_later_is_another_note(house: House, outbox: FileOutbox) -> None:
     await adoption(house, outbox).adopt()
     await adoption(house, outbox, Silent(outbox, height=9)).adopt()
@@ -126,7 +136,7 @@ async def test_a_file_that_can_not_be_written_is_adopted_all_the_same(house: Hou
     ("status", "words"),
     [
         (OutboxStatus.EXPIRED, "expired with block 101; nothing happened"),
-        (OutboxStatus.REFUSED, "no endpoint took it; nothing happened"),
+        (OutboxStatus.REFUSED, "only one that kept it could still include it, up to block 101"),
     ],
 )
 async def test_a_pause_that_came_to_nothing_is_told_too(

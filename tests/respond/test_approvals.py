@@ -5,13 +5,13 @@ from datetime import timedelta
 
 import pytest
 
-from respond.house import MIDNIGHT, is_signature, principals, signs
+from respond.house import MIDNIGHT, is_signature, principals, public_key, signs
 from tocsin.domain.actions import Plan
 from tocsin.domain.errors import Refused
 from tocsin.domain.principals import TOCSIN, Approval, Principal, PrincipalKind, approval_message
 from tocsin.respond.approvals import APPROVAL_VALID_FOR, Principals
 
-PLAN = Plan("INC-1/1.0.1", "contract.pause", "pause everything", {"args": []}, {}, ("registry",), 1, "c0ffee")
+PLAN = Plan("INC-1/1.0.1", "contract.pause", "pause everything", {"args": []}, {}, ("registry",), 1, "c0ffee", 7)
 PEOPLE = principals()
 
 
@@ -44,8 +44,9 @@ def test_what_the_preflight_saw_standing_is_no_part_of_the_consent() -> None:
         replace(PLAN, inputs={"args": ["app-1"]}),
         replace(PLAN, approvals_needed=2),
         replace(PLAN, runbook_hash="decaf"),
+        replace(PLAN, network=8),
     ],
-    ids=["run", "action", "summary", "inputs", "approvals", "runbook"],
+    ids=["run", "action", "summary", "inputs", "approvals", "runbook", "network"],
 )
 def test_a_consent_to_another_plan_is_none(other: Plan) -> None:
     assert code(approval(), other) == "approval-of-another-plan"
@@ -91,6 +92,14 @@ def test_a_consent_holds_from_when_it_was_given_until_it_expires() -> None:
 
 def test_one_person_who_consents_twice_is_one_person() -> None:
     assert PEOPLE.consents([approval(), approval(), approval("bob")], PLAN, MIDNIGHT) == {"alice", "bob"}
+
+
+def test_one_key_under_two_names_is_one_person() -> None:
+    people = Principals(
+        [Principal(n, PrincipalKind.PERSON, n, public_key("alice")) for n in ("alice", "al")], is_signature
+    )
+    given = [people.approve(name, PLAN, signs("alice"), MIDNIGHT) for name in ("alice", "al")]
+    assert people.consents(given, PLAN, MIDNIGHT) == {"alice"}
 
 
 def test_an_unknown_name_is_answered_with_those_that_are_known() -> None:

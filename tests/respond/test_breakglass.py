@@ -164,8 +164,7 @@ async def test_one_endpoint_that_says_it_is_paused_already_does_not_stop_it(scen
     scene.network.lie = says_paused
     outcome = await scene.glass.pause(PauseTarget(), "theft")
     assert outcome.ending is Ending.PAUSED
-    assert outcome.tx is not None
-    assert any("No quorum confirms" in sentence for sentence in scene.said)
+    assert outcome.tx is not None, "only a quorum is believed that there is nothing to send"
 
 
 async def test_paused_on_the_word_of_too_few_where_a_second_pause_is_refused_is_unconfirmed(scene: Scene) -> None:

@@ -244,7 +244,13 @@ async def test_these_are_all_the_writes_of_a_run(scene: Scene) -> None:
         await assert_paused_once(scene, desk, incident)
 
 
-@pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "stopped in good order"])
+@pytest.mark.parametrize(
+    "ending",
+    [
+        pytest.param(signal.SIGKILL, id="killed"),
+        pytest.param(signal.SIGTERM, id="stopped in good order", marks=pytest.mark.full),
+    ],
+)
 async def test_a_service_that_ended_while_it_waited_for_the_block_verifies_the_pause_later(
     scene: Scene, ending: signal.Signals
 ) -> None:

@@ -3,9 +3,11 @@
 import pytest
 
 from fakes.repositories import MemoryRunbooks
-from respond.house import FILE, MIDNIGHT, TEXT, open_house, principals, signs
+from respond.house import FILE, MIDNIGHT, TEXT, is_signature, open_house, principals, public_key, signs
 from tocsin.domain.clock import ManualClock
 from tocsin.domain.errors import ConfigurationInvalid, Refused
+from tocsin.domain.principals import Principal, PrincipalKind
+from tocsin.respond.approvals import Principals
 from tocsin.respond.library import Acceptance, Library, acceptance_message
 from tocsin.runbook.compile import compile_runbook
 
@@ -150,6 +152,56 @@ async def test_going_back_to_an_old_text_is_a_change_like_any_other() -> None:
         await accept(library, person, text)
     assert not (await accept(library, "carol", TEXT)).complete
     assert (await library.accepted()).hash == hash_of(text)
+
+
+@pytest.mark.parametrize("needed", [0, 1])
+async def test_how_many_the_store_says_were_needed_puts_no_runbook_in_force(needed: int) -> None:
+    library = await accepted_by_two()
+    text = CHANGED["another method"]
+    await library.store.keep(hash_of(text), text, FILE)
+    signature = signs("carol")(acceptance_message(hash_of(text)))
+    await library.store.accept(hash_of(text), "carol", signature, MIDNIGHT, needed=needed)
+    assert (await again(library).accepted()).hash == hash_of(TEXT)
+
+
+class Altered(MemoryRunbooks):
+    """A store in which somebody writes another text in the place of what was accepted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.altered: dict[str, str] = {}
+
+    async def text(self, hash_: str) -> tuple[str, str] | None:
+        kept = await super().text(hash_)
+        return kept if kept is None else (self.altered.get(hash_, kept[0]), kept[1])
+
+
+@pytest.mark.parametrize("forged", [CHANGED["another method"], "no runbook at all"], ids=["a runbook", "none"])
+async def test_an_altered_text_is_never_used_and_sound_ones_stay_in_force(forged: str) -> None:
+    store = Altered()
+    library = Library(store, principals(), ManualClock(MIDNIGHT))
+    for person in ("alice", "bob"):
+        await accept(library, person)
+    await accept(library, "carol", REWORDED)
+    assert (await library.accepted()).hash == hash_of(REWORDED)
+    store.altered[hash_of(REWORDED)] = forged
+    restarted = again(library)
+    assert (await restarted.accepted()).hash == hash_of(TEXT)
+    with pytest.raises(Refused) as refused:
+        await restarted.pinned(hash_of(REWORDED))
+    assert refused.value.code == "runbook-altered"
+    store.altered[hash_of(TEXT)] = forged
+    with pytest.raises(Refused) as nothing:
+        await again(library).accepted()
+    assert nothing.value.code == "no-runbook-accepted"
+
+
+async def test_one_key_under_two_names_is_one_person() -> None:
+    people = [Principal(name, PrincipalKind.PERSON, name, public_key("alice")) for name in ("alice", "al")]
+    library = Library(MemoryRunbooks(), Principals(people, is_signature), ManualClock(MIDNIGHT))
+    await library.accept(TEXT.encode(), FILE, "alice", signs("alice"))
+    second = await library.accept(TEXT.encode(), FILE, "al", signs("alice"))
+    assert (second.accepted_by, second.complete) == (("alice",), False)
 
 
 async def test_a_text_that_is_no_runbook_is_not_accepted() -> None:

@@ -223,5 +223,5 @@ def with_catalogue(house: House, catalogue: Catalogue) -> Runner:
 
 def with_rules(house: House, mode: Autonomy) -> Runner:
     of = house.runner
-    rules = Rules(mode, of.rules.autonomy, of.rules.variables, of.rules.roles)
+    rules = Rules(mode, of.rules.autonomy, of.rules.variables, of.rules.roles, of.rules.network)
     return Runner(of.incidents, of.catalogue, of.leases, of.principals, of.clock, rules)

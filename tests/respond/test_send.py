@@ -1,16 +1,27 @@
 """An approved run is carried out once: with the consent that it needs, what it leases, and not again after a crash."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
-from respond.house import MIDNIGHT, RUN, House, open_house, signs
+from respond.house import MIDNIGHT, NETWORK, RUN, House, open_house, signs
 from respond.world import SWITCH, TwoPersonPause
 from tocsin.domain.actions import ActionStatus, Autonomy
 from tocsin.domain.clock import ManualClock
 from tocsin.domain.errors import OutcomeUnknown, Refused, Unavailable
 from tocsin.domain.principals import TOCSIN, Approval, approval_message
-from tocsin.incident.events import DeadlineKind, DeadlineReached, PlanApproved, RoleAssigned, RunFinished, RunSent
+from tocsin.incident.events import (
+    DeadlineKind,
+    DeadlineReached,
+    PlanApproved,
+    PlanProposed,
+    RoleAssigned,
+    RunFinished,
+    RunSent,
+)
 from tocsin.incident.state import RunState
 from tocsin.respond.approvals import APPROVAL_VALID_FOR
 from tocsin.respond.runner import LEASE_TTL, Rules, Runner
@@ -170,6 +181,58 @@ async def test_a_forged_second_approval_is_not_a_second_person() -> None:
     assert "1 valid" in run.error_message
 
 
+async def smuggled(house: House, **altered: Any) -> None:
+    """Somebody writes the plan that the preflight would make into the store, but altered."""
+    state = await house.declare()
+    _, honest = await house.runner.plan(state, RUN, await house.command())
+    await house.smuggles(PlanProposed(RUN, 0, replace(honest, **altered), Autonomy.ASK, ()), TOCSIN.id)
+
+
+@pytest.mark.parametrize(
+    "altered",
+    [
+        {"inputs": {"method": "transfer", "args": ["everything", "mallory"]}},
+        {"inputs": {"method": "pauseAll", "args": ["another reason"]}},
+        {"network": NETWORK + 1},
+    ],
+    ids=["another call", "another argument", "another network"],
+)
+async def test_an_approved_plan_that_is_not_the_runbooks_runs_nothing(altered: Mapping[str, Any]) -> None:
+    house = await open_house()
+    await smuggled(house, **altered)
+    await house.approves("alice")
+    run = await executed(house)
+    assert (run.status, code_of(run)) == (ActionStatus.REFUSED, "plan-is-not-the-runbooks")
+    assert house.world.changed == {}
+
+
+async def test_how_many_must_approve_is_the_actions_to_say_and_not_the_plans() -> None:
+    house = await open_house(pause=TwoPersonPause)
+    await smuggled(house, approvals_needed=1)
+    await house.approves("alice")
+    run = await executed(house)
+    assert (run.status, code_of(run)) == (ActionStatus.REFUSED, "not-approved")
+    assert house.world.changed == {}
+
+
+async def test_when_the_command_cannot_be_bound_again_nothing_runs() -> None:
+    house = await open_house()
+    await house.approved()
+    house.world.answers["bind pauseAll"].append(Unavailable("no-node", "no answer"))
+    run = await executed(house)
+    assert (run.status, code_of(run)) == (ActionStatus.REFUSED, "no-node")
+    assert house.world.changed == {}
+
+
+async def test_an_approval_given_on_another_network_runs_nothing() -> None:
+    test_network, house = await open_house(network=NETWORK + 1), await open_house()
+    await test_network.planned()
+    await house.planned()
+    await house.smuggles(await test_network.approval("alice"), "alice")
+    await executed(house)
+    assert house.world.changed == {}
+
+
 async def test_a_mode_that_only_observes_stops_what_was_approved_before() -> None:
     house = await open_house()
     await house.approved()
@@ -179,7 +242,7 @@ async def test_a_mode_that_only_observes_stops_what_was_approved_before() -> Non
         house.leases,
         house.runner.principals,
         house.clock,
-        Rules(Autonomy.OBSERVE, {}, house.runner.rules.variables, {}),
+        Rules(Autonomy.OBSERVE, {}, house.runner.rules.variables, {}, NETWORK),
     )
     await observing.send(INCIDENT, RUN)
     assert code_of(await house.run()) == "mode-observe"

@@ -88,7 +88,8 @@ class Range:
 
     def __init__(self, house: House) -> None:
         self.house = house
-        self.shots = Shots(house.incidents, house.runner.catalogue, house.runner.rules.variables)
+        rules = house.runner.rules
+        self.shots = Shots(house.incidents, house.runner.catalogue, rules.variables, rules.network)
         house.world.change(KEY)
 
     async def take(self, fired: FiredAction | None = None, detection: Detection = DETECTION) -> str:

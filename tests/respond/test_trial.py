@@ -3,7 +3,7 @@
 import pytest
 
 from fakes.outbox import MemoryOutbox
-from respond.house import FILE, PAUSE_LINE, TEXT, VARIABLES
+from respond.house import FILE, NETWORK, PAUSE_LINE, TEXT, VARIABLES
 from respond.world import World, catalogue
 from tocsin.connect.ports import OutboxStatus
 from tocsin.domain.errors import Refused, TocsinError, Unavailable
@@ -19,7 +19,8 @@ async def tried(world: World, text: str = TEXT, variables: dict[str, str] | None
     runbook = compile_runbook(text.encode(), FILE)
     emergency = runbook.emergency("exploit")
     assert emergency is not None
-    return await try_procedure(catalogue(world), runbook, emergency, VARIABLES if variables is None else variables)
+    given = VARIABLES if variables is None else variables
+    return await try_procedure(catalogue(world), runbook, emergency, given, NETWORK)
 
 
 async def test_every_command_is_tried_alternatives_too_in_the_order_of_the_runbook() -> None:

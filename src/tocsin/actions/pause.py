@@ -128,36 +128,55 @@ class ContractPause:
         )
 
     async def preflight(self, given: PauseInput) -> Preflight:
-        already = await self._is_paused_already(given)
-        if not already:  # a second pause may well FAULT; it would not be sent
-            await self._rehearse(given)
+        already = await self._is_nothing_to_send(given)
         summary = f"pause {given.stops}: {given.call}"
         if already:
             summary += " (is paused already: nothing would be sent)"
+        probes, unproven = await self.probe(given)
+        return Preflight(
+            summary=summary + unproven,
+            before={"paused": already, "probes": probes},
+            resources=(f"contract:{given.call.contract}",),
+        )
+
+    async def probe(self, given: PauseInput) -> tuple[dict[str, Json], str]:
+        """Whether each user call that the pause is to stop works now, by name, and what to say of those untried."""
         probes: dict[str, Json] = {}
+        unproven = ""
         for probe in self._probes_of(given):
             try:
                 probes[probe.name] = await self._probe_halts(probe)
             except Refused as refused:
                 # A probe that can't be formed must not hold up a pause, only its proof; so it says so in the plan.
                 probes[probe.name] = False
-                summary += f"; its effect can't be proven: {_untried(probe, refused)}"
-        return Preflight(
-            summary=summary,
-            before={"paused": already, "probes": probes},
-            resources=(f"contract:{given.call.contract}",),
-        )
+                unproven += f"; its effect can't be proven: {_untried(probe, refused)}"
+        return probes, unproven
 
-    async def _is_paused_already(self, given: PauseInput) -> bool:
-        """Only a quorum is believed that there is nothing to do; without one the pause is sent all the same."""
+    async def _is_nothing_to_send(self, given: PauseInput) -> bool:
+        """Whether it is paused already, on the word of a quorum. A pause that would be sent is rehearsed.
+
+        Raises:
+            Refused: it is not paused, and the rehearsal says that the pause would fail or not hold.
+        """
         reader = self.caller.reader
-        if not self._says_paused(given, await reader.test_invoke([given.paused.invocation()])):
-            return False
+        one_says_so = self._says_paused(given, await reader.test_invoke([given.paused.invocation()]))
+        without_quorum = False
+        if one_says_so:
+            try:
+                reading = await reader.quorum_invoke([given.paused.invocation()], at_least=await reader.height())
+            except Unavailable:
+                without_quorum = True
+            else:
+                if self._says_paused(given, reading.execution):
+                    return True
         try:
-            reading = await reader.quorum_invoke([given.paused.invocation()], at_least=await reader.height())
-        except Unavailable:
-            return False
-        return self._says_paused(given, reading.execution)
+            await self._rehearse(given)
+        except Refused:
+            # Too few to believe it, and a second pause would FAULT, as that of many contracts does.
+            if without_quorum:
+                return True
+            raise
+        return False
 
     def _says_paused(self, given: PauseInput, execution: Execution) -> bool:
         if not execution.halted:

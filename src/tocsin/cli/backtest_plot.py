@@ -15,6 +15,7 @@ from tocsin.domain.amounts import GAS_DECIMALS, Gas
 WIDTH = 960
 PANEL_HEIGHT = 220
 LEFT, RIGHT, TOP, BOTTOM = 90, 20, 46, 34
+LEGEND = "bars: GAS that left; line: most that had left within the window; dashed: thresholds; red: fired; green: known"
 _PLOT_WIDTH = WIDTH - LEFT - RIGHT
 _PLOT_HEIGHT = PANEL_HEIGHT - TOP - BOTTOM
 _STYLE = (
@@ -33,8 +34,7 @@ def backtest_svg(report: BacktestReport, rules: Sequence[OutflowRule]) -> str:
         f"<title>Backtest of blocks {report.first} to {report.last}</title>",
         f"<style>{_STYLE}</style>",
         f'<rect width="{WIDTH}" height="{height}" fill="#fff"/>',
-        f'<text x="{LEFT}" y="20">bars: GAS that left; line: most that had left within the window; dashed: thresholds; '
-        "red: fired; green: fired, and known</text>",
+        f'<text x="{LEFT}" y="20">{escape(LEGEND)}</text>',
     ]
     for number, curve in enumerate(report.curves):
         firings = [firing for firing in report.firings if firing.contract == curve.contract]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Parameter
 
 from tocsin.cli.incident_views import (
+    call_document,
     incident_document,
     print_incident,
     print_incidents,
@@ -15,8 +16,10 @@ from tocsin.cli.incident_views import (
 )
 from tocsin.cli.options import ActingOptions, Options
 from tocsin.cli.output import out, print_json
+from tocsin.domain.actions import Plan
 from tocsin.domain.canonical import Json
 from tocsin.domain.errors import Refused
+from tocsin.incident.calls import exactly
 from tocsin.incident.events import (
     Acknowledged,
     ClosedAsFalseAlarm,
@@ -44,6 +47,9 @@ if TYPE_CHECKING:
 
 type Reason = Annotated[str, Parameter(name="--reason")]
 """Why; it stands on the timeline."""
+
+PLAN_DIGITS_MIN = 8
+"""How much of a plan's hash names it: with less, somebody could find another plan that begins alike."""
 
 step = App(name="step", help="Run, skip, answer, tick or report a step of the procedure.")
 
@@ -131,13 +137,15 @@ def ack(incident: str, /, *, options: ActingOptions | None = None) -> None:
     _record(options, incident, Acknowledged(), "acknowledged")
 
 
-def approve(run: str, /, *, options: ActingOptions | None = None) -> None:
+def approve(run: str, /, *, plan: str | None = None, options: ActingOptions | None = None) -> None:
     """Approve the plan of a run, signed with your enrolled key. `tocsin next` shows the plan.
 
     Parameters
     ----------
     run
         The run, such as INC-2026-0001/1.0.1.
+    plan
+        The hash of the plan that you have read, or its beginning (8 digits or more): refused if another plan stands.
     """
     options = options or ActingOptions()
     incident = run.split("/", 1)[0]
@@ -147,14 +155,34 @@ def approve(run: str, /, *, options: ActingOptions | None = None) -> None:
         found = state.run(run)
         if found is None or found.plan is None:
             raise Refused("nothing-to-approve", f"{run} has no plan to approve", next_step="see `tocsin next`")
+        if plan is not None:
+            _must_be(plan, found.plan)
         sign = await desk.signer(principal)
         approval = desk.principals.approve(principal, found.plan, sign, desk.clock.now())
         await desk.incidents.record(incident, PlanApproved(run, approval), principal)
         if not options.json:
             out.print(f"{principal} approved: {found.plan.summary}", markup=False)
-        return {"incident": incident, "run": run, "plan": found.plan.hash, "principal": principal}
+            out.print(f"  exactly: {exactly(found.plan.inputs)}", markup=False)
+        call = call_document(found.plan.inputs)
+        return {"incident": incident, "run": run, "plan": found.plan.hash, "call": call, "principal": principal}
 
     _act(options, act)
+
+
+def _must_be(given: str, standing: Plan) -> None:
+    """Makes sure that the plan which stands is the one that was read."""
+    if len(given) < PLAN_DIGITS_MIN or not set(given.lower()) <= set("0123456789abcdef"):
+        raise Refused(
+            "plan-hash-unusable",
+            f"{given!r} names no plan: {PLAN_DIGITS_MIN} or more hexadecimal digits of its hash do",
+            next_step="copy the command that `tocsin next` shows",
+        )
+    if not standing.hash.startswith(given.lower()):
+        raise Refused(
+            "approval-of-another-plan",
+            f"the plan of {standing.run} that stands is {standing.hash[:12]}, not {given}",
+            next_step="look at the plan again (`tocsin next`) and approve it",
+        )
 
 
 def note(incident: str, text: str, /, *, options: ActingOptions | None = None) -> None:

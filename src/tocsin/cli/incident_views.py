@@ -1,6 +1,6 @@
 """How incidents look: as JSON documents, and as text for somebody who was just woken up."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from rich.markup import escape
@@ -9,6 +9,7 @@ from rich.table import Table
 from tocsin.cli.output import clock_time, duration, hanging, minute, moment, out
 from tocsin.domain.actions import ActionStatus
 from tocsin.domain.canonical import Json
+from tocsin.incident.calls import exactly, planned_call
 from tocsin.incident.state import IncidentState, RunState, StepState, StepStatus
 from tocsin.incident.timeline import TimelineEntry
 from tocsin.incident.waiting import Waiting
@@ -72,6 +73,7 @@ def run_document(run: RunState) -> dict[str, Json]:
         "action": run.plan.action if run.plan else None,
         "plan": run.plan.summary if run.plan else None,
         "plan_hash": run.plan.hash if run.plan else None,
+        "call": call_document(run.plan.inputs) if run.plan else None,
         "status": run.status,
         "tx": run.tx,
         "height": run.height,
@@ -79,6 +81,12 @@ def run_document(run: RunState) -> dict[str, Json]:
         "effect_probe": run.verification.effect_probe if run.verification else None,
         "error": dict(run.error) if run.error else None,
     }
+
+
+def call_document(inputs: Mapping[str, Json]) -> Json:
+    """The contract call of a plan as JSON; the inputs as they are where there is none."""
+    call = planned_call(inputs)
+    return dict(inputs) if call is None else call.as_json()
 
 
 def waiting_document(
@@ -99,6 +107,7 @@ def waiting_document(
                 "item": w.item,
                 "run": w.run,
                 "plan_hash": w.plan_hash,
+                "call": call_document(w.plan_inputs) if w.plan_inputs is not None else None,
                 "due_at": w.due_at.isoformat() if w.due_at else None,
             }
             for w in waiting
@@ -149,6 +158,8 @@ def print_waiting(
         out.print(f"[bold]{state.id}[/]  [bold red]{state.severity}[/]  {escape(state.title)}  ({state.status})")
         for number, item in enumerate(waiting, start=1):
             hanging(f"  {number}. ", escape(item.sentence) + (_due(item.due_at, now) if item.due_at else ""))
+            if item.plan_inputs is not None:
+                hanging("     exactly: ", escape(exactly(item.plan_inputs)))
             out.print(f"     [cyan]{escape(copyable(item.command))}[/]")
 
 

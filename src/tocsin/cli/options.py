@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from tocsin.domain.errors import ConfigurationInvalid
+from tocsin.domain.errors import ConfigurationInvalid, Refused
+from tocsin.domain.principals import TOCSIN
 
 if TYPE_CHECKING:
     from tocsin.settings import Settings
@@ -55,6 +56,7 @@ class ActingOptions(Options):
 
         Raises:
             ConfigurationInvalid: nobody was named.
+            Refused: it would be Tocsin itself, for which nobody may speak.
         """
         name = self.as_ or settings.principal
         if not name:
@@ -62,5 +64,11 @@ class ActingOptions(Options):
                 "nobody-acts",
                 "it is not said who acts",
                 next_step="name yourself with --as NAME, TOCSIN_PRINCIPAL, or `principal` in the configuration",
+            )
+        if name == TOCSIN.id:
+            raise Refused(
+                "principal-unknown",
+                f"nobody acts as {name!r}: that is Tocsin itself, which records what it did and saw",
+                next_step="name yourself with --as NAME",
             )
         return name

@@ -124,7 +124,7 @@ async def _try(settings: "Settings", compiled: "Runbook", emergency: "Emergency"
 
     async with open_platform(settings, NoOutbox()) as chain:
         catalogue = build_catalogue(settings, chain)
-        return await try_procedure(catalogue, compiled, emergency, settings.variables)
+        return await try_procedure(catalogue, compiled, emergency, settings.variables, settings.network.magic)
 
 
 def _configured(options: Options) -> Path:

@@ -232,9 +232,10 @@ class ChainSender(Protocol):
         results are true is the caller's to judge from the execution.
 
         Raises:
-            Refused: the test invocation FAULTs, or the key may not be used for this, or every endpoint refused the
-                transaction for good; nothing was sent.
-            OutcomeUnknown: the bytes stand in the outbox and no endpoint said whether it took them.
+            Refused: the test invocation FAULTs, or the key may not be used for this; nothing was sent.
+            OutcomeUnknown: the bytes stand in the outbox and no endpoint said whether it took them; or
+                `transaction-refused`: every endpoint refused them for good, now or when they were first offered. One
+                may have kept them, so only `wait` says what came of them. They are not offered again.
         """
         ...
 
@@ -246,7 +247,8 @@ class ChainSender(Protocol):
         """Waits until a quorum of providers has the transaction in a block, rebroadcasting the same bytes.
 
         Raises:
-            Failed: `expired`: the chain has passed `valid_until_block` on a quorum and the transaction is in no block;
+            Failed: `expired`: the chain has passed `valid_until_block` on a quorum and the transaction is in no block
+                (also for one that every endpoint refused, which is only waited for, never rebroadcast);
                 `cancelled`: a quorum has its cancellation in a block; `cancel-lost`: it is a cancellation, and a quorum
                 has what it was to cancel in a block.
             OutcomeUnknown: nodes vanished, or the bounded wait ended, before the chain said either.
@@ -264,10 +266,10 @@ class ChainCanceller(Protocol):
         cancellation stands, it is offered again. It expires when what it cancels does.
 
         Raises:
-            Refused: nothing is pending under this key, or the fee would be above its maximum, or every endpoint refused
-                the cancellation for good; nothing changed.
+            Refused: nothing is pending under this key, or the fee would be above its maximum; nothing changed.
             Failed: `cancel-lost`: a quorum has the transaction in a block.
-            OutcomeUnknown: no endpoint said whether it took the cancellation.
+            OutcomeUnknown: no endpoint said whether it took the cancellation; or `transaction-refused`: every endpoint
+                refused it for good, though one may have kept it.
         """
         ...
 
@@ -322,7 +324,8 @@ class OutboxStatus(StrEnum):
     """What became of an outbox entry. `STORED` covers everything from signed to broadcast without an answer.
 
     `REFUSED`: every endpoint that was reached refused the bytes for good when they were first offered. They are never
-    offered again, and stay so that their key never signs others.
+    offered again, and stay so that their key never signs others. It is no outcome: an endpoint may have kept them, so
+    what came of them the chain says, by `valid_until_block` at the latest.
     `CANCELLED`: another transaction of the same signer, which conflicts with it, is in block `height`; so it never can
     be. That is a transaction that was cancelled, or a cancellation that came too late.
     """

@@ -245,8 +245,9 @@ class ArmedSender(Protocol):
         transaction stands under it already, that one is offered again, whatever it pays. No bid: the least fee.
 
         Raises:
-            Refused: every endpoint refused it for good, or the key is not to be had, or it is another purpose's.
-            OutcomeUnknown: the bytes stand in the outbox and no endpoint said whether it took them.
+            Refused: the key is not to be had, or it is another purpose's.
+            OutcomeUnknown: the bytes stand in the outbox and no endpoint said whether it took them; or
+                `transaction-refused`: every endpoint refused them for good. See `ChainSender.submit`.
         """
         ...
 

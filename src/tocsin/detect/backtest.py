@@ -20,8 +20,8 @@ from tocsin.domain.errors import Unavailable
 from tocsin.domain.hashes import ScriptHash
 
 GROUP_BLOCKS_MAX = 200
-GROUP_TRANSACTIONS_MAX = 200
-"""So many blocks, or blocks with so many transactions, are judged together: their balances are asked for in one go."""
+GROUP_TRANSACTIONS_MAX = 500
+"""So many blocks, or blocks with so many transactions, are judged together: balances are read once for all of them."""
 WARM_UP_BLOCKS_MAX = 30_000
 CURVE_POINTS_MAX = 400
 

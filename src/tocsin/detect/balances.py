@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import aclosing
 from enum import StrEnum
 from typing import Protocol
 
@@ -15,7 +16,7 @@ from tocsin.connect.ports import (
     ParameterType,
     StateHistory,
 )
-from tocsin.detect.transfers import GAS_CONTRACT, net_flows
+from tocsin.detect.transfers import GAS_CONTRACT, Flows
 from tocsin.domain.amounts import Gas
 from tocsin.domain.errors import Refused, Unavailable
 from tocsin.domain.hashes import ScriptHash
@@ -68,12 +69,20 @@ class PastBalances(Protocol):
 
 
 class HistoricBalances:
-    """`PastBalances` of a node that keeps old states."""
+    """`PastBalances` of a node that keeps old states.
+
+    A call on an old state takes milliseconds, so one is made for each contract and run of blocks: what transfers say
+    of the blocks in between is taken when they lead from the balance before the run to exactly the one after it. Where
+    they don't, since the contract paid fees or got rewards, every balance that is wanted is read.
+    """
 
     source = BalanceSource.HISTORIC
 
-    def __init__(self, states: StateHistory) -> None:
+    def __init__(self, states: StateHistory, held: Mapping[ScriptHash, Gas]) -> None:
+        """`held` is what the contracts held before the first block, all of which are shown in order and once."""
         self._states = states
+        self._held = dict(held)
+        self._flows = Flows(held)
 
     async def after(self, blocks: Sequence[Block], wanted: Collection[At]) -> Mapping[At, Gas]:
         """See `PastBalances.after`.
@@ -81,9 +90,18 @@ class HistoricBalances:
         Raises:
             Refused: `states-not-kept`.
         """
-        asked = list(wanted)
-        executions = await self._states.test_invoke_at([(height, balance_call(contract)) for height, contract in asked])
-        return {at: balance_in(execution, at[1]) for at, execution in zip(asked, executions, strict=True)}
+        if not blocks:
+            return {}
+        reckoned = dict(self._held)
+        found = _reckon(blocks, wanted, self._flows, reckoned)
+        moved = [contract for contract, amount in reckoned.items() if amount != self._held[contract]]
+        concerned = sorted({*moved, *(contract for _, contract in wanted)})
+        newest = blocks[-1].height
+        read = await read_balances(self._states, [(newest, contract) for contract in concerned])
+        wrong = {contract for contract in concerned if read[newest, contract] != reckoned[contract]}
+        found |= await read_balances(self._states, sorted(at for at in wanted if at[1] in wrong))
+        self._held |= {contract: read[newest, contract] for contract in concerned}
+        return found
 
 
 class ReckonedBalances:
@@ -91,19 +109,39 @@ class ReckonedBalances:
 
     source = BalanceSource.RECONSTRUCTED
 
-    def __init__(self, before: Mapping[ScriptHash, Gas]) -> None:
-        self._held = dict(before)
+    def __init__(self, held: Mapping[ScriptHash, Gas]) -> None:
+        """`held` is what the contracts held before the first block, all of which are shown in order and once."""
+        self._held = dict(held)
+        self._flows = Flows(held)
 
     async def after(self, blocks: Sequence[Block], wanted: Collection[At]) -> Mapping[At, Gas]:
-        """See `PastBalances.after`; every block must be shown, in order and once."""
+        """See `PastBalances.after`."""
         await asyncio.sleep(0)  # nothing is waited for, but a long reckoning must let others run
-        found: dict[At, Gas] = {}
-        for block in blocks:
-            for contract, flow in net_flows(block, self._held).items():
-                self._held[contract] += flow
-                if (block.height, contract) in wanted:
-                    found[block.height, contract] = self._held[contract]
-        return found
+        return _reckon(blocks, wanted, self._flows, self._held)
+
+
+def _reckon(
+    blocks: Sequence[Block], wanted: Collection[At], flows: Flows, held: dict[ScriptHash, Gas]
+) -> dict[At, Gas]:
+    """The balances that are wanted, by transfers; `held` goes on from before the blocks to after them."""
+    found: dict[At, Gas] = {}
+    for block in blocks:
+        for contract, flow in flows.of(block).items():
+            held[contract] += flow
+            if (block.height, contract) in wanted:
+                found[block.height, contract] = held[contract]
+    return found
+
+
+async def read_balances(states: StateHistory, wanted: Sequence[At]) -> dict[At, Gas]:
+    """Reads balances as they were.
+
+    Raises:
+        Refused: `states-not-kept`.
+        Unavailable: one can't be read.
+    """
+    executions = await states.test_invoke_at([(height, balance_call(contract)) for height, contract in wanted])
+    return {at: balance_in(execution, at[1]) for at, execution in zip(wanted, executions, strict=True)}
 
 
 async def open_balances(
@@ -116,18 +154,21 @@ async def open_balances(
     Raises:
         Unavailable: blocks or balances can't be read now.
     """
-    historic = HistoricBalances(states)
     try:
-        await historic.after((), [(first, contract) for contract in contracts])
+        # Also those of the first block: where a node forgets, it forgets the oldest.
+        before = await read_balances(states, [(first - 1, contract) for contract in contracts] if first else [])
+        await read_balances(states, [(first, contract) for contract in contracts])
     except Refused as refused:
         if refused.code != STATES_NOT_KEPT:
             raise
     else:
-        return historic
+        return HistoricBalances(states, {contract: before.get((first - 1, contract), Gas(0)) for contract in contracts})
     newest, held = await _present(contracts, reader)
-    async for block in history.blocks(first, newest):
-        for contract, flow in net_flows(block, contracts).items():
-            held[contract] -= flow
+    flows = Flows(contracts)
+    async with aclosing(history.blocks(first, newest)) as blocks:
+        async for block in blocks:
+            for contract, flow in flows.of(block).items():
+                held[contract] -= flow
     return ReckonedBalances(held)
 
 

@@ -1,6 +1,5 @@
 """GAS transfers: what a block's transactions moved from one account to another. Pure."""
 
-from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -63,20 +62,31 @@ class Outflows:
         return found
 
 
-def net_flows(block: Block, accounts: Collection[ScriptHash]) -> Mapping[ScriptHash, Gas]:
-    """What each account gained (or, below zero, lost) by the block's transactions; mints to it and burns count too.
+class Flows:
+    """Reckons what these accounts gain and lose in blocks."""
 
-    Not in it is what happens outside of transactions: fees that an account pays, and rewards.
-    """
-    flows: Counter[StackValue] = Counter()
-    for transaction in block.transactions:
-        for event in transaction.notifications if transaction.halted else ():
-            if _is_transfer(event):
+    def __init__(self, accounts: Collection[ScriptHash]) -> None:
+        self._accounts: Mapping[StackValue, ScriptHash] = {_raw(account): account for account in accounts}
+
+    def of(self, block: Block) -> Mapping[ScriptHash, Gas]:
+        """What each account gained by the block's transactions (or lost, below zero); mints to it and burns count too.
+
+        Accounts that nothing moved from or to are not in it. Neither is what happens outside of transactions: fees that
+        an account pays, and rewards.
+        """
+        flows: dict[ScriptHash, int] = {}
+        for transaction in block.transactions:
+            for event in transaction.notifications if transaction.halted else ():
+                if not _is_transfer(event):
+                    continue
                 source, recipient, amount = event.values
-                if isinstance(amount, int):
-                    flows[source] -= amount
-                    flows[recipient] += amount
-    return {account: Gas(flows[_raw(account)]) for account in accounts}
+                if not isinstance(amount, int):
+                    continue
+                if (giver := self._accounts.get(source)) is not None:
+                    flows[giver] = flows.get(giver, 0) - amount
+                if (taker := self._accounts.get(recipient)) is not None:
+                    flows[taker] = flows.get(taker, 0) + amount
+        return {account: Gas(flow) for account, flow in flows.items()}
 
 
 def _is_transfer(event: Notification) -> bool:

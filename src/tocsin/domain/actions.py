@@ -57,7 +57,8 @@ class Plan:
     """What will be done if it is approved: one run of one action with bound inputs.
 
     `inputs` is the typed input as JSON, `before` what the preflight saw standing (evidence for compensation, not part
-    of the consent), `resources` what the run leases so that no two runs change one thing at a time.
+    of the consent), `resources` what the run leases so that no two runs change one thing at a time. `network` is the
+    magic number of the chain, so that a consent given for one (a test network, say) is none on another.
     """
 
     run: str
@@ -68,10 +69,11 @@ class Plan:
     resources: tuple[str, ...]
     approvals_needed: int
     runbook_hash: str
+    network: int
 
     @property
     def hash(self) -> str:
-        """SHA-256 over what an approver consents to: this run, this action, these inputs, this runbook."""
+        """SHA-256 over what an approver consents to: this run, action, inputs, runbook and network."""
         return digest(
             {
                 "run": self.run,
@@ -80,6 +82,7 @@ class Plan:
                 "inputs": self.inputs,
                 "approvals_needed": self.approvals_needed,
                 "runbook": self.runbook_hash,
+                "network": self.network,
             }
         )
 

@@ -52,6 +52,7 @@ _OF_PEOPLE = (
     StatusChanged,
     StepRequested,
     StepSkipped,
+    ConditionAnswered,
     ItemTicked,
     CommandDone,
     PlanApproved,

@@ -11,8 +11,9 @@ def acknowledge(incident: str) -> str:
     return f"tocsin ack {incident}"
 
 
-def approve(run: str) -> str:
-    return f"tocsin approve {run}"
+def approve(run: str, plan_hash: str | None = None) -> str:
+    """With the plan's hash the approval is only given if that plan still stands when the line is typed."""
+    return f"tocsin approve {run}" if plan_hash is None else f"tocsin approve {run} --plan {plan_hash[:12]}"
 
 
 def run_step(incident: str, step: int, *options: str) -> str:

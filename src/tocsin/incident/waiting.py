@@ -4,12 +4,13 @@ Who of the people should do it, and how it is shown, is left to the doors. What 
 `decide.outstanding`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 from tocsin.domain.actions import ActionStatus
+from tocsin.domain.canonical import Json
 from tocsin.incident import verbs
 from tocsin.incident.events import DeadlineKind
 from tocsin.incident.state import UNSUCCESSFUL, IncidentState, RunState, StepState, StepStatus
@@ -30,7 +31,8 @@ class WaitingKind(StrEnum):
 class Waiting:
     """One thing that a person must do: an imperative `sentence` and the `command` line that says it is done.
 
-    `due_at` is the deadline behind it, if one is still open. `plan_hash` is what an approval must be bound to.
+    `due_at` is the deadline behind it, if one is still open. `plan_hash` is what an approval must be bound to, and
+    `plan_inputs` what exactly would be done (`calls.exactly` has words for it).
     """
 
     kind: WaitingKind
@@ -41,6 +43,7 @@ class Waiting:
     item: int | None = None
     run: str | None = None
     plan_hash: str | None = None
+    plan_inputs: Mapping[str, Json] | None = None
     due_at: datetime | None = None
 
 
@@ -96,9 +99,17 @@ def _on_step(state: IncidentState, step: StepState) -> Iterator[Waiting]:
 
 def _on_run(state: IncidentState, step: StepState, run: RunState, due_at: datetime | None) -> Iterator[Waiting]:
     def waiting(kind: WaitingKind, sentence: str, command: str, due_at: datetime | None = due_at) -> Waiting:
-        plan_hash = run.plan.hash if run.plan is not None and kind is WaitingKind.APPROVE else None
+        plan = run.plan if kind is WaitingKind.APPROVE else None
         return Waiting(
-            kind, sentence, command, step=step.number, choice=run.choice, run=run.id, plan_hash=plan_hash, due_at=due_at
+            kind,
+            sentence,
+            command,
+            step=step.number,
+            choice=run.choice,
+            run=run.id,
+            plan_hash=None if plan is None else plan.hash,
+            plan_inputs=None if plan is None else plan.inputs,
+            due_at=due_at,
         )
 
     by_hand = verbs.done_by_hand(state.id, step.number, run.choice, run.alternative or 0)
@@ -111,7 +122,7 @@ def _on_run(state: IncidentState, step: StepState, run: RunState, due_at: dateti
             sentence = f"Approve run {run.id}, plan {run.plan.hash[:12]}, for {step.label}: {run.plan.summary}"
             sentence += f" ({len(run.approvals)} of {run.approvals_required} approvals given"
             sentence += "; it goes ahead without when the wait is over)." if acts_at is not None else ")."
-            yield waiting(WaitingKind.APPROVE, sentence, verbs.approve(run.id), acts_at or due_at)
+            yield waiting(WaitingKind.APPROVE, sentence, verbs.approve(run.id, run.plan.hash), acts_at or due_at)
         case ActionStatus.OBSERVED if run.plan is not None:
             sentence = f"Do by hand or skip, for {step.label}: {run.plan.summary} (Tocsin only observes)."
             yield waiting(WaitingKind.DO, sentence, by_hand)

@@ -14,8 +14,8 @@ from tocsin.domain.canonical import Json, digest
 ARMED_FOR_DEFAULT = timedelta(days=30)
 ARMED_FOR_MAX = timedelta(days=90)
 
-type SignedBy = Callable[[str, bytes, str], bool]
-"""(principal, message, signature) → whether the principal is enrolled and the signature is by their key."""
+type SigningKey = Callable[[str, bytes, str], str | None]
+"""(principal, message, signature) → the principal's enrolled key if it made the signature, else None."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +106,12 @@ def arming_message(plan_hash: str, expires_at: datetime) -> bytes:
     return f"tocsin arming\n{plan_hash}\n{expires_at.isoformat()}".encode()
 
 
-def armament(plan: ReflexPlan, rows: Sequence[ArmingRow], signed_by: SignedBy, now: datetime) -> Armament:
-    """What the acts amount to now for this plan. Forged, foreign and expired consents do not count."""
-    counted: dict[str, datetime] = {}
+def armament(plan: ReflexPlan, rows: Sequence[ArmingRow], signing_key: SigningKey, now: datetime) -> Armament:
+    """What the acts amount to now for this plan. Forged, foreign and expired consents do not count.
+
+    People are counted by their keys: one key under two names is one person.
+    """
+    counted: dict[str, tuple[str, datetime]] = {}
     for row in rows:
         if row.disarms:
             counted.clear()
@@ -118,7 +121,8 @@ def armament(plan: ReflexPlan, rows: Sequence[ArmingRow], signed_by: SignedBy, n
             and row.expires_at is not None
             and row.signature is not None
             and row.at <= now < row.expires_at <= row.at + ARMED_FOR_MAX
-            and signed_by(row.principal, arming_message(row.plan_hash, row.expires_at), row.signature)
+            and (key := signing_key(row.principal, arming_message(row.plan_hash, row.expires_at), row.signature))
         ):
-            counted[row.principal] = row.expires_at
-    return Armament(plan, tuple(sorted(counted)), min(counted.values(), default=None))
+            counted[key] = (row.principal, row.expires_at)
+    people = tuple(sorted(principal for principal, _ in counted.values()))
+    return Armament(plan, people, min((until for _, until in counted.values()), default=None))

@@ -116,7 +116,7 @@ class Sentinel:
             return ()
 
     async def _take(self, tasks: asyncio.TaskGroup, transaction: MempoolTransaction) -> None:
-        if self._known.issuperset(transaction.signers):
+        if self._known.issuperset(transaction.signers) or self._stops.is_pause(transaction):
             return
         await self._places.acquire()
         judging = tasks.create_task(self._judge_one(tasks, transaction), name=f"judge {transaction.tx}")

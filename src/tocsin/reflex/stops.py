@@ -17,10 +17,10 @@ import structlog
 from tocsin.actions.contract import is_true
 from tocsin.actions.pause import PauseInput
 from tocsin.connect.ports import ChainReader
-from tocsin.connect.reflex_ports import ArmedCall, ArmedSender, FeeBid, Fired
+from tocsin.connect.reflex_ports import ArmedCall, ArmedSender, FeeBid, Fired, MempoolTransaction
 from tocsin.domain.canonical import Json
 from tocsin.domain.clock import Clock
-from tocsin.domain.errors import Refused, TocsinError, Unavailable
+from tocsin.domain.errors import OutcomeUnknown, Refused, TocsinError, Unavailable
 from tocsin.domain.hashes import ScriptHash
 
 log = structlog.get_logger(__name__)
@@ -99,6 +99,12 @@ class Stops:
             for name, s in self._states.items()
         ]
 
+    def is_pause(self, transaction: MempoolTransaction) -> bool:
+        """Whether it does exactly what a stop does, as our own shots do when they come back from the pools."""
+        return any(
+            state.armed is not None and state.armed.script == transaction.script for state in self._states.values()
+        )
+
     def covers(self, stop: Stop, bid: FeeBid) -> bool:
         """Whether an attack with this bid is answered: a pause that pays more is on its way.
 
@@ -139,6 +145,11 @@ class Stops:
             fired = await self._sender.fire(key, state.armed, above=bid)
         except Refused:
             self._ready_again(state)  # nothing is on its way
+            raise
+        except OutcomeUnknown as unknown:
+            # Every endpoint said no. Should one have kept it all the same, two pauses do no more than one.
+            if unknown.code == "transaction-refused":
+                self._ready_again(state)
             raise
         state.best_bid = FeeBid(fired.network_fee, size)
         return fired

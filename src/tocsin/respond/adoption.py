@@ -14,6 +14,7 @@ import structlog
 
 from tocsin.connect.ports import ChainSender, OutboxPage, OutboxStatus, PauseOutbox, Sent
 from tocsin.domain.errors import Failed, OutcomeUnknown, Refused, Unavailable
+from tocsin.domain.hashes import TxHash
 from tocsin.domain.principals import TOCSIN
 from tocsin.incident.events import NoteAdded
 from tocsin.respond.breakglass import RESULT
@@ -39,7 +40,8 @@ class Adoption:
     emergency: str
     outboxes: Callable[[], Sequence[PauseOutbox]]
     sender: Callable[[PauseOutbox], ChainSender]
-    _told: dict[str, str] = field(default_factory=dict[str, str])
+    # By transaction: two outbox files may number their entries alike.
+    _told: dict[TxHash, str] = field(default_factory=dict[TxHash, str])
 
     async def watch(self) -> None:
         """Adopts what is there and what comes, until it is cancelled."""
@@ -81,7 +83,7 @@ class Adoption:
     async def _tell(self, outbox: PauseOutbox, page: OutboxPage) -> str | None:
         state = _state(page)
         adopted = page.remarks.get(ADOPTED, {})
-        if state in (adopted.get("told"), self._told.get(page.entry.key)):
+        if state in (adopted.get("told"), self._told.get(page.entry.tx)):
             return None
         note = NoteAdded(_sentence(page, state))
         key = f"break-glass:{page.entry.tx}:{state}"
@@ -90,7 +92,7 @@ class Adoption:
         if incident is None:
             incident = await self._joined(page)
         await self.incidents.record(incident, note, TOCSIN.id, key=key)
-        self._told[page.entry.key] = state
+        self._told[page.entry.tx] = state
         try:
             await outbox.remark(page.entry.key, ADOPTED, {"incident": incident, "told": state})
         except Unavailable as error:
@@ -130,7 +132,8 @@ def _state(page: OutboxPage) -> str:
         case OutboxStatus.STORED:
             return "sent, not confirmed yet"
         case OutboxStatus.REFUSED:
-            return "no endpoint took it; nothing happened"
+            last = entry.valid_until_block
+            return f"every endpoint refused it; only one that kept it could still include it, up to block {last}"
         case OutboxStatus.EXPIRED:
             return f"expired with block {entry.valid_until_block}; nothing happened"
         case _:

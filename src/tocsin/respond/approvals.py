@@ -73,17 +73,29 @@ class Principals:
 
     def has_signed(self, principal: str, message: bytes, signature: str) -> bool:
         """Whether somebody of this name is enrolled and the signature over the message is by their key."""
+        return self.signing_key(principal, message, signature) is not None
+
+    def signing_key(self, principal: str, message: bytes, signature: str) -> str | None:
+        """The enrolled key of this name if it made the signature, else None.
+
+        People are counted by it: one key that is enrolled under two names is one person.
+        """
         enrolled = self._by_id.get(principal)
-        return enrolled is not None and self.is_signed_by(enrolled, message, signature)
+        if enrolled is None or not self.is_signed_by(enrolled, message, signature):
+            return None
+        return enrolled.public_key
 
     def consents(self, approvals: Sequence[Approval], plan: Plan, now: datetime) -> frozenset[str]:
-        """The different principals whose valid, unexpired consent to the plan is among the approvals."""
-        valid: set[str] = set()
+        """The different principals whose valid, unexpired consent to the plan is among the approvals.
+
+        Of those with one key only the first counts.
+        """
+        by_key: dict[str | None, str] = {}
         for approval in approvals:
             try:
                 self.check(approval, plan)
             except Refused:
                 continue
             if approval.given_at <= now < approval.expires_at:
-                valid.add(approval.principal)
-        return frozenset(valid)
+                by_key.setdefault(self.get(approval.principal).public_key, approval.principal)
+        return frozenset(by_key.values())

@@ -119,7 +119,7 @@ class BreakGlass:
 
         Raises:
             ConfigurationInvalid, Refused, Unavailable: nothing was sent.
-            OutcomeUnknown: no endpoint said whether it took the transaction.
+            OutcomeUnknown: no endpoint said whether it took the transaction, or every endpoint refused it.
             Failed: it is known not to have taken effect.
         """
         action = self.action(self.sender)
@@ -217,7 +217,8 @@ class BreakGlass:
         elif not await self._others_say_it_holds(action, given):
             refused.next_step = f"{refused.next_step}; --force sends it all the same".removeprefix("; ")
             raise refused
-        return Preflight(f"pause {given.stops}: {given.call}", {"paused": False, "probes": {}})
+        probes, unproven = await action.probe(given)
+        return Preflight(f"pause {given.stops}: {given.call}{unproven}", {"paused": False, "probes": probes})
 
     async def _others_say_it_holds(self, action: ContractPause, given: PauseInput) -> bool:
         """Whether a quorum has the rehearsal HALT and the pause hold, whatever the one endpoint said."""
@@ -241,7 +242,8 @@ class BreakGlass:
     async def _key(self, target: PauseTarget) -> tuple[str, bool]:
         """The key to send under, and whether bytes stand under it that may still come to the chain.
 
-        The keys of a target are numbered. The newest one serves again until it is settled or expired.
+        The keys of a target are numbered. The newest one serves again until it is settled or expired. One that every
+        endpoint refused is not waited for, although it may still be included: two pauses do no more than one.
         """
         prefix = f"pause/{target}/"
         entries = [page.entry for page in await self.outbox.pages() if page.entry.key.startswith(prefix)]

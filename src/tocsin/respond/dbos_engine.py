@@ -75,6 +75,9 @@ async def open_engine(path: Path) -> AsyncGenerator[DBOS]:
             await _leave_off()
             await asyncio.to_thread(engine.destroy, destroy_registry=False)
             await _leave_off()
+            # DBOS keeps configured instances as long as the process lives, and has no public way to forget them; the
+            # next engine of this process brings its own.
+            engine._registry.instance_info_map.clear()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
             # DBOS has put its threads in the place of the event loop's own, and has ended them.
             asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor())
 

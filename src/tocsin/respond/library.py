@@ -7,13 +7,17 @@ new or different, need two people; other changes need one.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import structlog
+
 from tocsin.domain.canonical import canonical_bytes
 from tocsin.domain.clock import Clock
-from tocsin.domain.errors import Refused
+from tocsin.domain.errors import ConfigurationInvalid, Refused
 from tocsin.respond.approvals import Principals, SignMessage
 from tocsin.respond.ports import RunbookStore
-from tocsin.runbook.compile import compile_runbook
+from tocsin.runbook.compile import compile_runbook, hash_of
 from tocsin.runbook.model import Runbook
+
+log = structlog.get_logger(__name__)
 
 READING_ACTIONS = frozenset({"contract.read", "rpc.query", "http.get", "workload.status", "workload.logs"})
 """Verbs that change nothing; every other verb, also one that is unknown here, counts as changing."""
@@ -87,12 +91,19 @@ class Library:
 
     async def _in_force(self, without: str | None = None) -> Runbook | None:
         """The runbook in force, made of signatures alone: how many people a runbook needed is never read, but derived
-        from the one that was in force before it."""
+        from the one that was in force before it.
+
+        One whose text is lost or altered is as if nobody had accepted it; the sound ones stay.
+        """
         standing: Runbook | None = None
         for hash_ in reversed(await self.store.newest_first()):
             if hash_ == without:
                 continue
-            runbook = await self.pinned(hash_)
+            try:
+                runbook = await self.pinned(hash_)
+            except (Refused, ConfigurationInvalid) as unusable:
+                log.error("runbook_unusable", runbook=hash_[:12], why=unusable.message, next=unusable.next_step)
+                continue
             if len(await self._accepted_by(hash_)) >= _needed(standing, runbook):
                 standing = runbook
         return standing
@@ -100,14 +111,19 @@ class Library:
     async def _accepted_by(self, hash_: str) -> tuple[str, ...]:
         message = acceptance_message(hash_)
         rows = await self.store.acceptances(hash_)
-        signed = (row.principal for row in rows if self.principals.has_signed(row.principal, message, row.signature))
-        return tuple(dict.fromkeys(signed))
+        by_key: dict[str, str] = {}
+        for row in rows:
+            key = self.principals.signing_key(row.principal, message, row.signature)
+            if key is not None:
+                by_key.setdefault(key, row.principal)
+        return tuple(by_key.values())
 
     async def pinned(self, hash_: str) -> Runbook:
         """The runbook with this hash, as an incident pinned it.
 
         Raises:
             Refused: it is not in the store, or what stands there is another text.
+            ConfigurationInvalid: it was a runbook once, and this version can't read it any more.
         """
         if hash_ not in self._compiled:
             kept = await self.store.text(hash_)
@@ -116,14 +132,14 @@ class Library:
                     "runbook-missing", f"the store has no runbook {hash_[:12]}", next_step="restore the store"
                 )
             text, file = kept
-            compiled = compile_runbook(text.encode(), file)
-            if compiled.hash != hash_:
+            content = text.encode()
+            if hash_of(content) != hash_:  # before it is read: an altered text need not be a runbook
                 raise Refused(
                     "runbook-altered",
                     f"the text that the store has for runbook {hash_[:12]} is another one: somebody altered the store",
                     next_step="restore the store from a backup, and find out who can write to it",
                 )
-            self._compiled[hash_] = compiled
+            self._compiled[hash_] = compile_runbook(content, file)
         return self._compiled[hash_]
 
 

@@ -6,7 +6,7 @@ For everything but the signing it behaves as any `ChainSender`: the outbox first
 from collections.abc import Awaitable, Callable, Sequence
 
 from tocsin.connect.ports import ChainSender, Included, Invocation, Outbox, OutboxEntry, OutboxStatus, Presigner, Sent
-from tocsin.domain.errors import OutcomeUnknown, Refused
+from tocsin.domain.errors import OutcomeUnknown
 from tocsin.domain.hashes import ScriptHash
 
 type Sign = Callable[[str, Sequence[Invocation]], Awaitable[OutboxEntry]]
@@ -39,7 +39,9 @@ class PresignedSender:
         standing = await self._outbox.get(key)
         if standing is None:
             standing = await self._outbox.put(await self._sign(key, calls))
-        if standing.status in (OutboxStatus.STORED, OutboxStatus.REFUSED):
+        if standing.status is OutboxStatus.REFUSED:
+            raise _refused(standing, "every endpoint refused it when it was offered")
+        if standing.status is OutboxStatus.STORED:
             await self._offer(standing)
         return Sent(standing.key, standing.tx, standing.valid_until_block)
 
@@ -48,17 +50,22 @@ class PresignedSender:
         if said.accepted_by:
             return
         # Not settled as refused, unlike what is signed when it is sent: the same bytes may be good once, say, the
-        # account has been funded, and whoever holds a bundle has no others.
+        # account has been funded, and whoever holds a bundle has no others. That they are refused now does not say that
+        # nobody has them.
         if said.refused_for_good:
-            raise Refused(
-                "transaction-refused",
-                f"no endpoint took transaction {entry.tx}: {said.reasons}",
-                next_step="mend the cause and send it again, or pause with the key",
-                data={"tx": entry.tx, "valid_until_block": entry.valid_until_block},
-            )
+            raise _refused(entry, said.reasons)
         raise OutcomeUnknown(
             "not-acknowledged",
             f"no endpoint said that it took transaction {entry.tx}: {said.reasons}",
             next_step="its bytes are kept; running the same command again offers the same transaction",
             data={"tx": entry.tx, "valid_until_block": entry.valid_until_block},
         )
+
+
+def _refused(entry: OutboxEntry, reasons: str) -> OutcomeUnknown:
+    return OutcomeUnknown(
+        "transaction-refused",
+        f"no endpoint took transaction {entry.tx}: {reasons}",
+        next_step="mend the cause and send it again, or pause with the key: two pauses do no more than one",
+        data={"tx": entry.tx, "valid_until_block": entry.valid_until_block},
+    )

@@ -21,7 +21,10 @@ APPROVALS_NEEDED = 2
 
 @dataclass(frozen=True, slots=True)
 class Resumption:
-    """A request to resume a target by a call (in words), with the checklist as it was confirmed, and its approvals."""
+    """A request to resume a target by a call (in words), with the checklist as it was confirmed, and its approvals.
+
+    `network` is the magic number of the chain that it is for.
+    """
 
     target: PauseTarget
     call: str
@@ -30,6 +33,7 @@ class Resumption:
     asked_at: datetime
     checklist: tuple[str, ...]
     runbook_hash: str
+    network: int
     approvals: tuple[Approval, ...] = ()
 
     def plan(self) -> Plan:
@@ -43,24 +47,27 @@ class Resumption:
             resources=(),
             approvals_needed=APPROVALS_NEEDED,
             runbook_hash=self.runbook_hash,
+            network=self.network,
         )
 
     def approved(self, principals: Principals, principal: str, sign: SignMessage, now: datetime) -> "Resumption":
         """The request with this person's signed consent.
 
         Raises:
-            Refused: the person is not enrolled, has approved it already, or signs with another key than the enrolled.
+            Refused: the person is not enrolled, has approved it already (under whatever name), or signs with
+                another key than the enrolled.
         """
         plan = self.plan()
-        if principal in principals.consents(self.approvals, plan, now):
+        approval = principals.approve(principal, plan, sign, now)
+        principals.check(approval, plan)
+        approvals = (*self.approvals, approval)
+        if principals.consents(approvals, plan, now) == principals.consents(self.approvals, plan, now):
             raise Refused(
                 "second-person-needed",
                 f"{principal} has approved this already; it takes another person",
                 next_step="give the file to another enrolled person",
             )
-        approval = principals.approve(principal, plan, sign, now)
-        principals.check(approval, plan)
-        return replace(self, approvals=(*self.approvals, approval))
+        return replace(self, approvals=approvals)
 
     def consenting(self, principals: Principals, now: datetime) -> tuple[str, ...]:
         """Who consents now, with an approval that is valid and has not expired."""
@@ -92,11 +99,11 @@ def confirmed_checklist(runbook: Runbook, confirmed: Collection[int]) -> tuple[s
     return tuple(item.text for item in items)
 
 
-def must_match(request: Resumption, *, call: str, checklist: Sequence[str], runbook_hash: str) -> None:
+def must_match(request: Resumption, *, call: str, checklist: Sequence[str], runbook_hash: str, network: int) -> None:
     """Makes sure that a request which came as a file asks for what this installation would ask for.
 
     Raises:
-        Refused: its call, its checklist or its runbook is another.
+        Refused: its call, its checklist, its runbook or its network is another.
     """
     differences = [
         what
@@ -104,6 +111,7 @@ def must_match(request: Resumption, *, call: str, checklist: Sequence[str], runb
             (f"it would call {request.call}, and resuming is {call} here", request.call == call),
             ("its checklist is not the runbook's", tuple(request.checklist) == tuple(checklist)),
             ("it was made for another runbook", request.runbook_hash == runbook_hash),
+            (f"it is for network {request.network}, and this one is {network}", request.network == network),
         )
         if not same
     ]

@@ -43,12 +43,16 @@ LEASE_POLL = timedelta(milliseconds=100)
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What the installation says about runs: its mode, the autonomy of actions, variables, and who takes roles."""
+    """What the installation says about runs: its mode, the autonomy of actions, variables, and who takes roles.
+
+    `network` is the magic number of the chain on which they run.
+    """
 
     mode: Autonomy
     autonomy: Mapping[str, Autonomy]
     variables: Mapping[str, str]
     roles: Mapping[str, tuple[str, ...]]
+    network: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +115,17 @@ class Runner:
         Raises:
             Refused, Unavailable: it would fail.
         """
-        variables = {**self.rules.variables, **incident_variables(state)}
-        return await plan_call(self.catalogue, call, variables, run=run, runbook_hash=state.runbook_hash)
+        return await plan_call(
+            self.catalogue,
+            call,
+            self._variables(state),
+            run=run,
+            runbook_hash=state.runbook_hash,
+            network=self.rules.network,
+        )
+
+    def _variables(self, state: IncidentState) -> Mapping[str, str]:
+        return {**self.rules.variables, **incident_variables(state)}
 
     def autonomy(self, state: IncidentState, bound: Bound, call: ActionCall) -> Autonomy:
         """How freely the run may go: the strictest word of mode, source and setting; a read asks for no consent."""
@@ -138,7 +151,7 @@ class Runner:
             return
         try:
             if receipt is None:
-                await self._permitted(state, found, bound, plan)
+                await self._permitted(state, found, plan)
                 await self._lease(run, plan)
                 receipt = await bound.run(found.key, plan.before)
         except TocsinError as error:
@@ -220,16 +233,24 @@ class Runner:
             )
             await self._finish(incident, run, ActionStatus.UNKNOWN, error=unknown, attempt=f"crashed:{attempt}")
 
-    async def _permitted(self, state: IncidentState, run: RunState, bound: Bound, plan: Plan) -> None:
-        """Checks once more, from settings and signatures alone, that this plan may run now.
+    async def _permitted(self, state: IncidentState, run: RunState, plan: Plan) -> None:
+        """Checks once more, from runbook, settings and signatures alone, that this plan may run now.
+
+        The plan in the log is not believed: its command is bound again, and what it needs is the action's to say.
 
         Raises:
             Refused: it may not.
+            Unavailable: the platform can't be asked now.
         """
         assert run.alternative is not None, "a plan has an alternative"
         command = await self._command(state, run, run.alternative)
-        assert command.call is not None, "a plan was made for a manual command"
-        judged = replace(run, autonomy=self.autonomy(state, bound, command.call))
+        if command.call is None:
+            raise _not_the_runbooks(command)
+        bound = await bind_call(self.catalogue, command.call, self._variables(state))
+        if (bound.name, bound.inputs(), self.rules.network) != (plan.action, plan.inputs, plan.network):
+            raise _not_the_runbooks(command)
+        stricter = replace(plan, approvals_needed=max(plan.approvals_needed, bound.approvals))
+        judged = replace(run, plan=stricter, autonomy=self.autonomy(state, bound, command.call))
         needed = judged.approvals_required
         if needed is None:
             raise Refused("mode-observe", "this installation only observes: nothing runs", next_step="change the mode")
@@ -297,7 +318,7 @@ class Runner:
 
 
 async def plan_call(
-    catalogue: Catalogue, call: ActionCall, variables: Mapping[str, str], *, run: str, runbook_hash: str
+    catalogue: Catalogue, call: ActionCall, variables: Mapping[str, str], *, run: str, runbook_hash: str, network: int
 ) -> tuple[Bound, Plan]:
     """Binds a call to the platform and makes its plan, by its preflight.
 
@@ -305,20 +326,11 @@ async def plan_call(
         Refused: a placeholder has no value, or the preflight failed; the data names file and line.
         Unavailable: the platform can't be asked now.
     """
-    where: dict[str, Json] = {"file": call.position.file, "line": call.position.line}
-    arguments, missing = bind_placeholders(dict(call.arguments), variables)
+    bound = await bind_call(catalogue, call, variables)
     try:
-        if missing:
-            raise Refused(
-                "placeholder-unbound",
-                f"no value is bound for {', '.join(f'<{name}>' for name in missing)}",
-                next_step="bind it under [variables] in the configuration",
-            )
-        assert isinstance(arguments, Mapping)
-        bound = await catalogue.bind(ActionCall(call.action, arguments, call.position, call.inferred))
         preflight = await bound.preflight()
     except TocsinError as error:
-        error.data.update(where)
+        error.data.update(_place(call))
         raise
     return bound, Plan(
         run=run,
@@ -329,6 +341,41 @@ async def plan_call(
         resources=preflight.resources,
         approvals_needed=bound.approvals,
         runbook_hash=runbook_hash,
+        network=network,
+    )
+
+
+async def bind_call(catalogue: Catalogue, call: ActionCall, variables: Mapping[str, str]) -> Bound:
+    """Binds a call to the platform, its placeholders replaced.
+
+    Raises:
+        Refused: a placeholder has no value, or the call does not fit the platform; the data names file and line.
+        Unavailable: the platform can't be asked now.
+    """
+    arguments, missing = bind_placeholders(dict(call.arguments), variables)
+    try:
+        if missing:
+            raise Refused(
+                "placeholder-unbound",
+                f"no value is bound for {', '.join(f'<{name}>' for name in missing)}",
+                next_step="bind it under [variables] in the configuration",
+            )
+        assert isinstance(arguments, Mapping)
+        return await catalogue.bind(ActionCall(call.action, arguments, call.position, call.inferred))
+    except TocsinError as error:
+        error.data.update(_place(call))
+        raise
+
+
+def _place(call: ActionCall) -> Mapping[str, Json]:
+    return {"file": call.position.file, "line": call.position.line}
+
+
+def _not_the_runbooks(command: Command) -> Refused:
+    return Refused(
+        "plan-is-not-the-runbooks",
+        f"this plan is not what the runbook's command at {command.position} comes to here; nothing was sent",
+        next_step="find out whether the configuration was changed or the store altered, then run the step again",
     )
 
 

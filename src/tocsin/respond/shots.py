@@ -49,6 +49,7 @@ class Shots:
     incidents: Incidents
     catalogue: Catalogue
     variables: Mapping[str, str]
+    network: int
 
     async def take(self, detection: Detection, fired: FiredAction) -> str:
         """Declares (or finds) the incident of the detection and records the shot in it; repeating it changes nothing.
@@ -70,6 +71,7 @@ class Shots:
                 resources=fired.resources,
                 approvals_needed=1,
                 runbook_hash=state.runbook_hash,
+                network=self.network,
             )
             event = RunFired(run.id, alternative, plan, fired.outbox_key, fired.armed_by)
             try:

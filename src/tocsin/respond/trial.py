@@ -25,12 +25,12 @@ class Trial:
 
 
 async def try_procedure(
-    catalogue: Catalogue, runbook: Runbook, emergency: Emergency, variables: Mapping[str, str]
+    catalogue: Catalogue, runbook: Runbook, emergency: Emergency, variables: Mapping[str, str], network: int
 ) -> list[Trial]:
     """Tries every command of the procedure, alternatives too, in the order of the runbook."""
     given = {"reason": _EXAMPLE_REASON, "emergency_reason": _EXAMPLE_REASON, **variables}
     return [
-        await _try(catalogue, runbook, step, command, given)
+        await _try(catalogue, runbook, step, command, given, network)
         for step in emergency.steps
         for choice in step.choices
         for command in choice.alternatives
@@ -38,14 +38,16 @@ async def try_procedure(
 
 
 async def _try(
-    catalogue: Catalogue, runbook: Runbook, step: Step, command: Command, variables: Mapping[str, str]
+    catalogue: Catalogue, runbook: Runbook, step: Step, command: Command, variables: Mapping[str, str], network: int
 ) -> Trial:
     if command.call is None:
         return Trial(step, command, manual=command.manual)
     if command.call.action not in catalogue:
         return Trial(step, command, manual=f"this installation has no action {command.call.action}: do it by hand")
     try:
-        _, plan = await plan_call(catalogue, command.call, variables, run="dry-run", runbook_hash=runbook.hash)
+        _, plan = await plan_call(
+            catalogue, command.call, variables, run="dry-run", runbook_hash=runbook.hash, network=network
+        )
     except (Refused, Unavailable) as error:
         return Trial(step, command, error=error)
     return Trial(step, command, plan=plan)

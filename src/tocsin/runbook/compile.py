@@ -29,6 +29,11 @@ _LABELS = (
 )
 
 
+def hash_of(content: bytes) -> str:
+    """What a runbook is known and accepted by: the SHA-256 of its bytes."""
+    return hashlib.sha256(content).hexdigest()
+
+
 def compile_runbook(text: str | bytes, file: str) -> Runbook:
     """Compiles a runbook.
 
@@ -48,7 +53,7 @@ def compile_runbook(text: str | bytes, file: str) -> Runbook:
     heading = next((section for section in document.root.walk() if section.level == 1), None)
     runbook = Runbook(
         file=file,
-        hash=hashlib.sha256(content).hexdigest(),
+        hash=hash_of(content),
         title=heading.title if heading and heading.title else file,
         purpose=imprint.read_purpose(document),
         severities=levels,

@@ -103,7 +103,8 @@ class _Grouping:
         elif still_open is not None:
             text = line.text or self.physical[at].text.strip()
             line = replace(line, text=text, needs_shell=line.needs_shell or still_open.value)
-        self._lines.append(line)
+        # A lone backslash continues with nothing: it stays as it was written.
+        self._lines.append(line if line.text else replace(line, text=self.physical[at].text.strip()))
         return taken
 
     def _close(self) -> None:

@@ -11,7 +11,7 @@ from tocsin.connect.neo.rpc import RpcRejected
 from tocsin.connect.neo.values import as_json
 from tocsin.connect.neo.wire import SENDING
 from tocsin.connect.ports import OutboxEntry
-from tocsin.domain.errors import OutcomeUnknown, Refused
+from tocsin.domain.errors import OutcomeUnknown
 
 _ALREADY = frozenset({-501, -503})
 """It is on the chain or in the pool already: as good as accepted."""
@@ -91,12 +91,17 @@ async def offer(nodes: Nodes, raw: bytes) -> Offer:
     return Offer(tuple(await nodes.ask(question, enough=enough, everybody=True)))
 
 
-def refused(entry: OutboxEntry, reasons: str) -> Refused:
-    """The error for bytes that nobody took, and nobody will."""
-    return Refused(
+def refused(entry: OutboxEntry, reasons: str) -> OutcomeUnknown:
+    """The error for bytes that every endpoint refused for good.
+
+    A refusal is only a word: an endpoint that gives it may keep the bytes, and bring them to the chain while they are
+    valid. So nothing may take their place before a quorum is past `valid_until_block`.
+    """
+    return OutcomeUnknown(
         "transaction-refused",
         f"no endpoint took transaction {entry.tx}: {reasons}",
-        next_step="mend the cause, then decide again: a new run signs a new transaction",
+        next_step=f"mend the cause; what came of it is certain once block {entry.valid_until_block} is past, and only "
+        "then may another take its place",
         data={"tx": entry.tx, "valid_until_block": entry.valid_until_block},
     )
 

@@ -14,10 +14,10 @@ from tocsin.connect.neo.node import Node
 from tocsin.connect.neo.nodes import Answer, Nodes, Question, Reply, answers_in
 from tocsin.connect.neo.quorum import Agreement, agreed_height, agreement, providers_of
 from tocsin.connect.neo.rpc import RpcRejected, TransportFailed, read
-from tocsin.connect.neo.values import block_of, execution_of
+from tocsin.connect.neo.values import block_of, outcome_of, outline_of
 from tocsin.connect.neo.watch import Watch
 from tocsin.connect.neo.wire import APPLICATION_LOG, BLOCK, BlockTransactionAnswer
-from tocsin.connect.ports import Block, Execution
+from tocsin.connect.ports import Block, Notification
 from tocsin.domain.canonical import Json
 from tocsin.domain.errors import Unavailable
 from tocsin.domain.hashes import TxHash
@@ -154,7 +154,7 @@ def _block_at(height: int) -> Question[Block]:
         if answer.index != height:
             raise TransportFailed(f"gave block {answer.index} for {height}", delivered=True)
         logs = await node.rpc.batch([("getapplicationlog", (each.hash,)) for each in answer.tx])
-        return block_of(answer, list(itertools.starmap(_execution, zip(answer.tx, logs, strict=True))))
+        return block_of(outline_of(answer), list(itertools.starmap(_outcome, zip(answer.tx, logs, strict=True))))
 
     return question
 
@@ -171,7 +171,7 @@ def _unconfirmed(height: int, replies: Sequence[Reply[Block]], quorum: int) -> U
     )
 
 
-def _execution(answer: BlockTransactionAnswer, log: Json | RpcRejected) -> Execution:
+def _outcome(answer: BlockTransactionAnswer, log: Json | RpcRejected) -> tuple[bool, tuple[Notification, ...]]:
     if isinstance(log, RpcRejected):
         raise log
-    return execution_of(read(APPLICATION_LOG, log).executions[0], container=TxHash(answer.hash))
+    return outcome_of(read(APPLICATION_LOG, log).executions[0], TxHash(answer.hash))

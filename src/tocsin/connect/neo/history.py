@@ -6,6 +6,7 @@ that fails, so an outage costs time and no block.
 """
 
 import asyncio
+import base64
 import itertools
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Sequence
@@ -14,18 +15,19 @@ from dataclasses import dataclass, field
 
 from tocsin.connect.neo.node import Node
 from tocsin.connect.neo.nodes import Nodes
+from tocsin.connect.neo.raw_block import BlockOutline, read_block
 from tocsin.connect.neo.reader import invocation_parameters
 from tocsin.connect.neo.rpc import BATCH_CALLS_MAX, AnswerTooLong, Call, RpcRejected, TransportFailed, read
-from tocsin.connect.neo.values import block_of, execution_of
-from tocsin.connect.neo.wire import APPLICATION_LOG, BLOCK, INVOCATION, BlockAnswer
-from tocsin.connect.ports import Block, Execution, Invocation
+from tocsin.connect.neo.values import block_of, execution_of, outcome_of, outline_of
+from tocsin.connect.neo.wire import APPLICATION_LOG, BLOCK, INVOCATION, TEXT
+from tocsin.connect.ports import Block, Execution, Invocation, Notification
 from tocsin.domain.canonical import Json
 from tocsin.domain.errors import Refused, Unavailable
 from tocsin.domain.hashes import TxHash
 
-BLOCKS_A_REQUEST = 20
-"""A verbose block can be as large as a hundred logs."""
-BLOCK_REQUESTS_AHEAD = 3
+BLOCKS_A_REQUEST = 10
+"""A block can be as large as a hundred logs."""
+BLOCK_REQUESTS_AHEAD = 4
 LOG_REQUESTS_AHEAD = 8
 """Enough that the node is never idle while its answers are read, and few enough for the memory: some 400 logs."""
 PATIENCE_S = 2.0
@@ -34,24 +36,28 @@ NO_SUCH_STATE = frozenset({-606, -106, -109, -32601})
 """Old states not supported, unknown state root, unknown height, and a node that does not know the method at all."""
 
 
+type Outcome = tuple[bool, tuple[Notification, ...]]
+"""Whether a transaction HALTed, and its notifications."""
+
+
 @dataclass(slots=True)
 class _Incoming:
     """Blocks on their way, in order, and the logs that they still wait for."""
 
-    waiting: deque[BlockAnswer] = field(default_factory=deque[BlockAnswer])
-    to_ask: list[str] = field(default_factory=list[str])
-    requests: deque[asyncio.Task[list[Execution]]] = field(default_factory=deque[asyncio.Task[list[Execution]]])
-    executions: deque[Execution] = field(default_factory=deque[Execution])
+    waiting: deque[BlockOutline] = field(default_factory=deque[BlockOutline])
+    to_ask: list[TxHash] = field(default_factory=list[TxHash])
+    requests: deque[asyncio.Task[list[Outcome]]] = field(default_factory=deque[asyncio.Task[list[Outcome]]])
+    outcomes: deque[Outcome] = field(default_factory=deque[Outcome])
 
-    def expect(self, answer: BlockAnswer) -> None:
-        self.waiting.append(answer)
-        self.to_ask += [each.hash for each in answer.tx]
+    def expect(self, outline: BlockOutline) -> None:
+        self.waiting.append(outline)
+        self.to_ask += [tx for tx, _ in outline.transactions]
 
     def complete(self) -> Iterable[Block]:
         """The blocks at the front whose logs are all here."""
-        while self.waiting and len(self.waiting[0].tx) <= len(self.executions):
-            answer = self.waiting.popleft()
-            yield block_of(answer, [self.executions.popleft() for _ in answer.tx])
+        while self.waiting and len(self.waiting[0].transactions) <= len(self.outcomes):
+            outline = self.waiting.popleft()
+            yield block_of(outline, [self.outcomes.popleft() for _ in outline.transactions])
 
 
 class NeoHistory:
@@ -64,12 +70,12 @@ class NeoHistory:
         """See `BlockHistory.blocks`."""
         incoming = _Incoming()
         try:
-            async with aclosing(self._answers(first, last)) as answers:
-                async for answer in answers:
-                    incoming.expect(answer)
+            async with aclosing(self._outlines(first, last)) as outlines:
+                async for outline in outlines:
+                    incoming.expect(outline)
                     while len(incoming.to_ask) >= BATCH_CALLS_MAX:
                         if len(incoming.requests) >= LOG_REQUESTS_AHEAD:
-                            incoming.executions.extend(await incoming.requests.popleft())
+                            incoming.outcomes.extend(await incoming.requests.popleft())
                         self._ask(incoming, BATCH_CALLS_MAX)
                         for block in incoming.complete():
                             yield block
@@ -77,7 +83,7 @@ class NeoHistory:
                         yield block
             self._ask(incoming, len(incoming.to_ask))
             while incoming.requests:
-                incoming.executions.extend(await incoming.requests.popleft())
+                incoming.outcomes.extend(await incoming.requests.popleft())
                 for block in incoming.complete():
                     yield block
             assert not incoming.waiting, "every log has come"
@@ -93,19 +99,19 @@ class NeoHistory:
         async with aclosing(_in_order(self._on_old_states, chunks, LOG_REQUESTS_AHEAD)) as answers:
             return [execution async for chunk in answers for execution in chunk]
 
-    async def _answers(self, first: int, last: int) -> AsyncGenerator[BlockAnswer]:
+    async def _outlines(self, first: int, last: int) -> AsyncGenerator[BlockOutline]:
         """The blocks in order, without what their transactions did."""
         ranges = itertools.batched(range(first, last + 1), BLOCKS_A_REQUEST, strict=False)
         async with aclosing(_in_order(self._some_blocks, ranges, BLOCK_REQUESTS_AHEAD)) as chunks:
-            async for answers, failure in chunks:
-                for answer in answers:
-                    yield answer
+            async for outlines, failure in chunks:
+                for outline in outlines:
+                    yield outline
                 if failure is not None:
                     raise failure
 
-    async def _some_blocks(self, heights: Sequence[int]) -> tuple[Sequence[BlockAnswer], Unavailable | None]:
+    async def _some_blocks(self, heights: Sequence[int]) -> tuple[Sequence[BlockOutline], Unavailable | None]:
         """These blocks, or as many of the first of them as can be had and why not more."""
-        found: list[BlockAnswer] = []
+        found: list[BlockOutline] = []
         while len(found) < len(heights):
             wanted = heights[len(found) :]
             try:
@@ -120,19 +126,19 @@ class NeoHistory:
 
     def _ask(self, incoming: _Incoming, count: int) -> None:
         """Sends for the logs of the next transactions."""
-        if hashes := incoming.to_ask[:count]:
+        if transactions := incoming.to_ask[:count]:
             del incoming.to_ask[:count]
-            incoming.requests.append(asyncio.create_task(self._logs(hashes)))
+            incoming.requests.append(asyncio.create_task(self._logs(transactions)))
 
-    async def _logs(self, hashes: Sequence[str]) -> list[Execution]:
-        async def question(node: Node) -> list[Execution]:
-            results = await _batch(node, [("getapplicationlog", (each,)) for each in hashes])
+    async def _logs(self, transactions: Sequence[TxHash]) -> list[Outcome]:
+        async def question(node: Node) -> list[Outcome]:
+            results = await _batch(node, [("getapplicationlog", (tx,)) for tx in transactions])
             return [
-                execution_of(read(APPLICATION_LOG, _given(result)).executions[0], container=TxHash(hash_))
-                for hash_, result in zip(hashes, results, strict=True)
+                outcome_of(read(APPLICATION_LOG, _given(result)).executions[0], tx)
+                for tx, result in zip(transactions, results, strict=True)
             ]
 
-        what = f"{len(hashes)} application logs"
+        what = f"{len(transactions)} application logs"
         return await self._nodes.first(question, what=what, patience_s=PATIENCE_S)
 
     async def _on_old_states(self, calls: Sequence[Call]) -> list[Execution]:
@@ -158,16 +164,30 @@ class NeoHistory:
             ) from error
 
 
-async def _blocks_of(node: Node, heights: Sequence[int]) -> list[BlockAnswer]:
-    """As many of the first of these blocks as the node has, one at least."""
-    found: list[BlockAnswer] = []
-    for height, result in zip(heights, await _batch(node, [("getblock", (h, 1)) for h in heights]), strict=True):
+async def _blocks_of(node: Node, heights: Sequence[int]) -> list[BlockOutline]:
+    """As many of the first of these blocks as the node has, one at least; as JSON where their bytes can't be read."""
+
+    def from_bytes(result: Json) -> BlockOutline:
+        return read_block(base64.b64decode(read(TEXT, result)))
+
+    try:
+        return await _checked_blocks(node, heights, 0, from_bytes)
+    except ValueError:
+        return await _checked_blocks(node, heights, 1, lambda result: outline_of(read(BLOCK, result)))
+
+
+async def _checked_blocks(
+    node: Node, heights: Sequence[int], verbosity: int, outline_in: Callable[[Json], BlockOutline]
+) -> list[BlockOutline]:
+    found: list[BlockOutline] = []
+    results = await _batch(node, [("getblock", (height, verbosity)) for height in heights])
+    for height, result in zip(heights, results, strict=True):
         if isinstance(result, RpcRejected) and found:
             break
-        answer = read(BLOCK, _given(result))
-        if answer.index != height:
-            raise TransportFailed(f"gave block {answer.index} for {height}", delivered=True)
-        found.append(answer)
+        outline = outline_in(_given(result))
+        if outline.height != height:
+            raise TransportFailed(f"gave block {outline.height} for {height}", delivered=True)
+        found.append(outline)
     return found
 
 

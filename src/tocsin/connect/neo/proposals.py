@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 
 import httpx2
 
-from tocsin.connect.neo.broadcast import offer
+from tocsin.connect.neo.broadcast import offer, refused
 from tocsin.connect.neo.describe import GAS_CONTRACT
 from tocsin.connect.neo.disassembly import PlainCall, Use, calls_in
 from tocsin.connect.neo.exchange import PartlySigned
@@ -190,11 +190,12 @@ class Proposals:
         """Sends the complete transaction, once, and waits until a quorum has it in a block with the wanted effect.
 
         Raises:
-            Refused: signatures are missing, it has expired, would not go through now, or no endpoint takes it; nothing
-                was sent.
+            Refused: signatures are missing, it has expired, or would not go through now; nothing was sent.
             Unavailable: too few endpoints answered before anything was sent.
             Failed: it expired without being included, FAULTed, or a call answered false.
-            OutcomeUnknown: it may be on its way; code "unconfirmed" where it is in a block without a quorum saying so.
+            OutcomeUnknown: it may be on its way; code "unconfirmed" where it is in a block without a quorum saying so,
+                "transaction-refused" where every endpoint refused it, though one may have kept it: it is not offered
+                again, and sending it again only asks the chain what came of it.
         """
         raw, tx = partly.complete_bytes(), partly.payload.tx
         key = f"tx/{tx}"
@@ -209,8 +210,6 @@ class Proposals:
             new = OutboxEntry(key, tx, raw, until, PURPOSE, self._clock.now())
             entry = await outbox.put(new)
             fresh = entry == new
-        if entry.status is OutboxStatus.REFUSED and not await self._seen(partly):
-            raise _refused(partly, "every endpoint refused it when it was offered")
         if entry.status is OutboxStatus.STORED:
             await self._offer(partly, entry, outbox, fresh=fresh)
         included = await Waiter(self._nodes, outbox).wait(Sent(key, tx, entry.valid_until_block))
@@ -224,7 +223,7 @@ class Proposals:
             return
         if said.refused_for_good:
             await outbox.settle(entry.key, OutboxStatus.REFUSED, None)
-            raise _refused(partly, said.reasons)
+            raise refused(entry, said.reasons)
         raise OutcomeUnknown(
             "not-acknowledged",
             f"no endpoint said that it took transaction {entry.tx}: {said.reasons}",
@@ -342,12 +341,3 @@ def _within(kind: str, fee: Gas, limit: Gas) -> None:
             next_step="raise the limit in the configuration if this is right",
             data={"fee": str(fee), "limit": str(limit)},
         )
-
-
-def _refused(partly: PartlySigned, reasons: str) -> Refused:
-    return Refused(
-        "transaction-refused",
-        f"no endpoint took transaction {partly.payload.tx}: {reasons}",
-        next_step="mend the cause, then propose a new transaction",
-        data={"tx": partly.payload.tx, "valid_until_block": partly.payload.valid_until_block},
-    )

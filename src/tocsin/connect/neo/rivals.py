@@ -30,13 +30,14 @@ def refuse_reserved(key: str) -> None:
 
 
 async def cancellation_of(outbox: Outbox, key: str) -> OutboxEntry | None:
-    """The cancellation that stands for this key, unless nobody ever took it."""
+    """The cancellation that stands for this key and is offered in its place; None for one that was refused."""
     entry = await outbox.get(cancel_key(key))
     return None if entry is None or entry.status is OutboxStatus.REFUSED else entry
 
 
 async def rival_of(outbox: Outbox, key: str) -> OutboxEntry | None:
-    """The entry that excludes the one under `key`: its cancellation, or what it is to cancel. None if there is none."""
-    if is_cancellation(key):
-        return await outbox.get(key.removesuffix(_SUFFIX))
-    return await cancellation_of(outbox, key)
+    """The entry that excludes the one under `key`: its cancellation, or what it is to cancel. None if there is none.
+
+    Also a cancellation that every endpoint refused: one of them may have kept it.
+    """
+    return await outbox.get(key.removesuffix(_SUFFIX) if is_cancellation(key) else cancel_key(key))

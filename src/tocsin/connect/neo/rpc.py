@@ -39,7 +39,7 @@ class RpcRejected(RpcFailure):
     """The endpoint answered with a JSON-RPC error."""
 
     def __init__(self, code: int, message: str) -> None:
-        super().__init__(f"{message} ({code})")
+        super().__init__(f"{printable(message)} ({code})")
         self.code = code
 
 
@@ -155,6 +155,13 @@ def read[T](shape: TypeAdapter[T], result: Json) -> T:
         return shape.validate_python(result)
     except (ValidationError, RecursionError) as error:
         raise TransportFailed("the answer has an unexpected shape", delivered=True) from error
+
+
+def printable(text: str) -> str:
+    """Somebody else's text on one line and without control characters, which would steer the terminal that shows it."""
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else " " if each in "\t\n\r" else "\ufffd" for each in text)
 
 
 def _by_id(replies: list[object]) -> dict[object, object]:

@@ -55,12 +55,11 @@ class NeoSender:
         An entry that stands already is offered again (unless it is settled) and never looked at otherwise, whatever
         `calls` say: after a crash they are the same, and if they are not, the bytes that may be on their way decide.
 
-        A refusal after signing needs care, because the bytes exist. It is `Refused` only where it is certain that
-        nobody has them: this call stored them, so nobody was offered them before, and every endpoint that could be
-        reached said no for good. The entry is then settled as refused, so that nobody offers these bytes later when,
-        say, the account has been funded; and it stays, so that the key never signs others. Whoever wants to try again
-        does so under a new key, which is a new decision. (An endpoint that refuses and yet keeps the bytes could still
-        bring them to the chain until `valid_until_block`, which the error's data therefore names.)
+        A refusal after signing needs care, because the bytes exist. Where this call stored them, so that nobody was
+        offered them before, and every endpoint that could be reached said no for good, the entry is settled as refused:
+        nobody offers these bytes later when, say, the account has been funded, and the key never signs others. But the
+        outcome is unknown, not refused: an endpoint that says no and yet keeps the bytes can bring them to the chain
+        until `valid_until_block`. The wait says what came of them; only then may another key's take their place.
         """
         refuse_reserved(key)
         standing = await self._outbox.get(key)

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 
 from pydantic import JsonValue
 
-from tocsin.connect.neo.rpc import TransportFailed
+from tocsin.connect.neo.raw_block import BlockOutline
+from tocsin.connect.neo.rpc import TransportFailed, printable
 from tocsin.connect.neo.wire import (
     BlockAnswer,
-    BlockTransactionAnswer,
     ContractState,
     InvocationAnswer,
     LoggedExecution,
@@ -69,7 +69,7 @@ def execution_of(answer: InvocationAnswer | LoggedExecution, container: TxHash |
     halted = "HALT" in state and "FAULT" not in state
     return Execution(
         halted=halted,
-        exception=answer.exception,
+        exception=None if answer.exception is None else printable(answer.exception),
         stack=tuple(stack_value(item) for item in answer.stack),
         gas_consumed=Gas(answer.gasconsumed),
         notifications=_notifications(answer, container) if halted else (),
@@ -77,7 +77,7 @@ def execution_of(answer: InvocationAnswer | LoggedExecution, container: TxHash |
 
 
 def _notifications(answer: ScriptAnswer, container: TxHash | None) -> tuple[Notification, ...]:
-    return tuple(_notification(each, container) for each in answer.notifications)
+    return tuple([_notification(each, container) for each in answer.notifications])
 
 
 def _notification(answer: NotificationAnswer, container: TxHash | None) -> Notification:
@@ -90,20 +90,38 @@ def _notification(answer: NotificationAnswer, container: TxHash | None) -> Notif
     )
 
 
-def block_of(answer: BlockAnswer, executions: Sequence[Execution]) -> Block:
-    """A block with what each of its transactions did, in their order."""
-    return Block(
+def outcome_of(answer: LoggedExecution, container: TxHash) -> tuple[bool, tuple[Notification, ...]]:
+    """Whether a transaction HALTed, and its notifications: what a block tells of it."""
+    halted = answer.vmstate == "HALT"
+    return halted, _notifications(answer, container) if halted else ()
+
+
+def outline_of(answer: BlockAnswer) -> BlockOutline:
+    """A block without what its transactions did."""
+    return BlockOutline(
         height=answer.index,
         hash=BlockHash(answer.hash),
         time=datetime.fromtimestamp(answer.time / 1000, UTC),
-        transactions=tuple([_transaction(tx, execution) for tx, execution in zip(answer.tx, executions, strict=True)]),
+        transactions=tuple(
+            [(TxHash(tx.hash), tuple([ScriptHash(signer.account) for signer in tx.signers])) for tx in answer.tx]
+        ),
     )
 
 
-def _transaction(answer: BlockTransactionAnswer, execution: Execution) -> BlockTransaction:
-    signers = tuple([ScriptHash(signer.account) for signer in answer.signers])
-    # The sender is the first signer, by the protocol.
-    return BlockTransaction(TxHash(answer.hash), signers[0], signers, execution.halted, execution.notifications)
+def block_of(outline: BlockOutline, outcomes: Sequence[tuple[bool, tuple[Notification, ...]]]) -> Block:
+    """A block with what each of its transactions did, in their order."""
+    return Block(
+        outline.height,
+        outline.hash,
+        outline.time,
+        tuple(
+            [
+                # The sender is the first signer, by the protocol.
+                BlockTransaction(tx, signers[0], signers, halted, notifications)
+                for (tx, signers), (halted, notifications) in zip(outline.transactions, outcomes, strict=True)
+            ]
+        ),
+    )
 
 
 def manifest_of(answer: ContractState) -> Manifest:
@@ -148,7 +166,7 @@ def _integer(value: str | int) -> int:
 
 def _bytes(value: str) -> bytes:
     try:
-        return base64.b64decode(value, validate=True)
+        return binascii.a2b_base64(value, strict_mode=True)  # what `base64` calls after a detour
     except (binascii.Error, ValueError) as error:
         raise TransportFailed("a ByteString is not base64", delivered=True) from error
 

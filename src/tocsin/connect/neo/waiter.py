@@ -23,8 +23,8 @@ from tocsin.domain.canonical import Json
 from tocsin.domain.errors import Failed, OutcomeUnknown, Refused, Unavailable
 from tocsin.domain.hashes import TxHash
 
-_NOT_ON_CHAIN = frozenset({-100, -101, -103, -104, -105})
-"""Unknown block, transaction or script container: the ways of saying that no block holds it."""
+_IN_NO_BLOCK = frozenset({-100, -103})
+"""How `gettransactionheight` says that no block holds a transaction; the first is that of older nodes."""
 POLL_S_WITHOUT_BLOCK_TIME = 0.5
 
 
@@ -73,9 +73,9 @@ class Waiter:
         """
         loop = asyncio.get_running_loop()
         vigil = _Vigil(started=loop.time(), heard=loop.time())
-        entry = await self._outbox.get(sent.key)
         while True:
-            # Read anew each time: somebody may cancel what is waited for.
+            # Read anew each time: somebody may cancel what is waited for, or learn that it must not be offered again.
+            entry = await self._outbox.get(sent.key)
             rival = await rival_of(self._outbox, sent.key)
             replies = await self._nodes.ask(_sighting_of(sent, rival), enough=self._enough)
             sightings = answers_in(replies)
@@ -149,8 +149,8 @@ class Waiter:
         vigil.offered_at = height if vigil.offered_at is None else max(height, vigil.offered_at)
 
     async def _settle(self, key: str, status: OutboxStatus, height: int | None) -> None:
-        # The chain's word stands even where the outbox says otherwise (an entry given up as refused that somebody
-        # took after all), and even for bytes that another outbox holds.
+        # The chain's word stands even where the outbox says otherwise (an entry that stays refused so that nobody
+        # offers it again, whatever came of it), and even for bytes that another outbox holds.
         with contextlib.suppress(Refused):
             await self._outbox.settle(key, status, height)
 
@@ -211,15 +211,22 @@ def _sighting_of(sent: Sent, rival: OutboxEntry | None) -> Question[Sighting]:
 
 
 def _inclusion_calls(tx: TxHash) -> tuple[Call, Call]:
-    return ("getapplicationlog", (tx,)), ("gettransactionheight", (tx,))
+    # In this order: what has a height has its log by the time that this is asked for.
+    return ("gettransactionheight", (tx,)), ("getapplicationlog", (tx,))
 
 
-def _inclusion(tx: TxHash, log: Json | RpcRejected, height: Json | RpcRejected) -> Inclusion | None:
-    for result in (log, height):
-        if isinstance(result, RpcRejected) and result.code not in _NOT_ON_CHAIN:
-            raise result
-    if isinstance(log, RpcRejected) or isinstance(height, RpcRejected):
-        return None
+def _inclusion(tx: TxHash, height: Json | RpcRejected, log: Json | RpcRejected) -> Inclusion | None:
+    """What one endpoint has of it; None if it says that no block holds it.
+
+    Only the height can say that. A log may be missing although a block holds the transaction: the node keeps none, has
+    dropped it, or is late with it. Then the endpoint has no answer, for what the transaction did is not known from it.
+    """
+    if isinstance(height, RpcRejected):
+        if height.code in _IN_NO_BLOCK and isinstance(log, RpcRejected):
+            return None
+        raise height
+    if isinstance(log, RpcRejected):
+        raise RpcRejected(log.code, f"has {tx} in block {read(COUNT, height)}, but not its application log: {log}")
     execution = read(APPLICATION_LOG, log).executions[0]
     if execution.trigger != "Application":
         raise TransportFailed(f"the application log of {tx} is none of a transaction", delivered=True)
@@ -227,8 +234,13 @@ def _inclusion(tx: TxHash, log: Json | RpcRejected, height: Json | RpcRejected) 
 
 
 def _wanted(entry: OutboxEntry, rival: OutboxEntry | None) -> OutboxEntry:
-    """Which bytes to offer again: those of a cancellation, once there is one, never what it cancels."""
-    return entry if rival is None or is_cancellation(entry.key) else rival
+    """Which bytes to offer again: those of a cancellation, once there is one, never what it cancels.
+
+    A cancellation that every endpoint refused is none to offer; yet a block may hold it, so it stays a rival.
+    """
+    if rival is None or rival.status is OutboxStatus.REFUSED or is_cancellation(entry.key):
+        return entry
+    return rival
 
 
 def _excluded(sent: Sent, rival: OutboxEntry, height: int) -> Failed:
