@@ -142,6 +142,7 @@ async def test_what_a_node_dropped_is_a_gap_and_found_among_the_pending(private_
         async with chain_of(config) as chain, reading(chain, follower.name) as reader:
             with private_chain.frozen(private_chain.validator):
                 armed = await chain.armed.arm(Payment.of(private_chain).calls, purpose="refill")
+                await chain.mempool.pending()  # what other tests left in the pools is given out by this
                 fired = await chain.armed.fire("payment", armed)
                 await socket.tell({"jsonrpc": "2.0", "method": "event_missed", "params": []})
                 await until(lambda: bool(reader.gaps))

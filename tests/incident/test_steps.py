@@ -4,6 +4,7 @@ import pytest
 
 from incident.story import EXPLOIT, MIDNIGHT, Story, budget, choice, emergency, finished, items, minutes, step
 from tocsin.domain.actions import ActionStatus, Autonomy
+from tocsin.domain.principals import TOCSIN
 from tocsin.incident.commands import ClearDeadline, Preflight, SetDeadline
 from tocsin.incident.events import (
     CommandDone,
@@ -57,8 +58,8 @@ def test_the_choices_of_a_step_run_one_after_the_other() -> None:
 
 
 def test_a_condition_is_for_people_to_answer_and_not_for_tocsin() -> None:
-    story = acknowledged_with_condition()
-    assert "only a person" in (story.refused(TOCSIN.id, ConditionAnswered(2, True)) or "")
+    story = hub_at_condition()
+    assert "only a person" in (story.refused(TOCSIN.id, ConditionAnswered(2, holds=True, reason="it does")) or "")
 
 
 def test_nothing_of_a_conditional_step_runs_before_its_condition_is_answered() -> None:

@@ -30,9 +30,9 @@ from tocsin.incident.events import Event, PlanProposed, RoleAssigned, RunFinishe
 from tocsin.incident.state import IncidentState, RunState
 from tocsin.respond.approvals import Principals
 from tocsin.respond.incidents import Incidents, NotApplicable
+from tocsin.respond.planning import bind_call, incident_variables, plan_call
 from tocsin.respond.ports import Leases
 from tocsin.runbook.model import Command
-from tocsin.runbook.placeholders import bind_placeholders
 
 log = structlog.get_logger(__name__)
 
@@ -317,72 +317,12 @@ class Runner:
             log.info("outcome_moot", incident=incident, outcome=type(event).__name__, why=moot.message)
 
 
-async def plan_call(
-    catalogue: Catalogue, call: ActionCall, variables: Mapping[str, str], *, run: str, runbook_hash: str, network: int
-) -> tuple[Bound, Plan]:
-    """Binds a call to the platform and makes its plan, by its preflight.
-
-    Raises:
-        Refused: a placeholder has no value, or the preflight failed; the data names file and line.
-        Unavailable: the platform can't be asked now.
-    """
-    bound = await bind_call(catalogue, call, variables)
-    try:
-        preflight = await bound.preflight()
-    except TocsinError as error:
-        error.data.update(_place(call))
-        raise
-    return bound, Plan(
-        run=run,
-        action=bound.name,
-        summary=preflight.summary,
-        inputs=bound.inputs(),
-        before=preflight.before,
-        resources=preflight.resources,
-        approvals_needed=bound.approvals,
-        runbook_hash=runbook_hash,
-        network=network,
-    )
-
-
-async def bind_call(catalogue: Catalogue, call: ActionCall, variables: Mapping[str, str]) -> Bound:
-    """Binds a call to the platform, its placeholders replaced.
-
-    Raises:
-        Refused: a placeholder has no value, or the call does not fit the platform; the data names file and line.
-        Unavailable: the platform can't be asked now.
-    """
-    arguments, missing = bind_placeholders(dict(call.arguments), variables)
-    try:
-        if missing:
-            raise Refused(
-                "placeholder-unbound",
-                f"no value is bound for {', '.join(f'<{name}>' for name in missing)}",
-                next_step="bind it under [variables] in the configuration",
-            )
-        assert isinstance(arguments, Mapping)
-        return await catalogue.bind(ActionCall(call.action, arguments, call.position, call.inferred))
-    except TocsinError as error:
-        error.data.update(_place(call))
-        raise
-
-
-def _place(call: ActionCall) -> Mapping[str, Json]:
-    return {"file": call.position.file, "line": call.position.line}
-
-
 def _not_the_runbooks(command: Command) -> Refused:
     return Refused(
         "plan-is-not-the-runbooks",
         f"this plan is not what the runbook's command at {command.position} comes to here; nothing was sent",
         next_step="find out whether the configuration was changed or the store altered, then run the step again",
     )
-
-
-def incident_variables(state: IncidentState) -> dict[str, str]:
-    """Values that the incident itself gives to placeholders."""
-    reason = f"{state.id}: {state.title}"
-    return {"reason": reason, "emergency_reason": reason, "timestamp": state.declared_at.isoformat()}
 
 
 def _judged(verification: Verification) -> tuple[ActionStatus, Mapping[str, Json] | None]:

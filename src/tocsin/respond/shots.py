@@ -19,7 +19,7 @@ from tocsin.domain.principals import TOCSIN
 from tocsin.incident.events import NoteAdded, RunFired
 from tocsin.incident.state import IncidentState, RunState
 from tocsin.respond.incidents import Incidents
-from tocsin.respond.runner import incident_variables
+from tocsin.respond.planning import incident_variables
 from tocsin.runbook.placeholders import bind_placeholders
 
 log = structlog.get_logger(__name__)

@@ -7,7 +7,7 @@ from tocsin.actions.catalogue import Catalogue
 from tocsin.connect.ports import OutboxEntry, OutboxStatus
 from tocsin.domain.actions import Plan
 from tocsin.domain.errors import Refused, TocsinError, Unavailable
-from tocsin.respond.runner import plan_call
+from tocsin.respond.planning import plan_call
 from tocsin.runbook.model import Command, Emergency, Runbook, Step
 
 _EXAMPLE_REASON = "dry run"
