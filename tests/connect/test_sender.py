@@ -1,58 +1,23 @@
 """Sending: one transaction a key, whatever crashes, lies or vanishes; and what becomes of it is never guessed."""
 
 import asyncio
-import secrets
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import replace
 
 import pytest
 
-from fakes.endpoint import ProxyEndpoint, answering, breaking, honest, proxy, rejecting
+from fakes.endpoint import answering, breaking, honest, proxy, rejecting
 from fakes.outbox import Died, MemoryOutbox, OutboxThatDies
+from fakes.payments import Payment, chain_of, through
 from private_chain import GAS, PrivateChain
-from tocsin.connect.neo.chain import NeoChain
-from tocsin.connect.neo.network import Endpoint, FeeLimits, NetworkConfig
-from tocsin.connect.ports import Argument, Invocation, Outbox, OutboxStatus, ParameterType, Sent
+from tocsin.connect.neo.network import Endpoint, FeeLimits
+from tocsin.connect.ports import Invocation, OutboxStatus, Sent
 from tocsin.domain.amounts import Gas
-from tocsin.domain.clock import ManualClock
 from tocsin.domain.errors import Failed, OutcomeUnknown, Refused
-from tocsin.domain.hashes import ScriptHash, TxHash
+from tocsin.domain.hashes import TxHash
 
 UNFUNDED = -511
 VERIFICATION_FAILED = -500
 POOL_FULL = -502
-
-
-@dataclass(frozen=True)
-class Payment:
-    """A GAS transfer to an account that nobody else pays, so that its balance tells how often it was made."""
-
-    payer: ScriptHash
-    payee: ScriptHash
-    amount: int
-
-    @classmethod
-    def of(cls, chain: PrivateChain, amount: int = 7) -> "Payment":
-        payee = ScriptHash(f"0x{secrets.token_hex(20)}")
-        return cls(ScriptHash(chain.accounts.refill.hash), payee, amount)
-
-    @property
-    def calls(self) -> list[Invocation]:
-        arguments = (
-            Argument(ParameterType.HASH160, self.payer),
-            Argument(ParameterType.HASH160, self.payee),
-            Argument(ParameterType.INTEGER, self.amount),
-            Argument(ParameterType.ANY, None),
-        )
-        return [Invocation(GAS, "transfer", arguments)]
-
-
-def chain_of(config: NetworkConfig, outbox: Outbox | None = None) -> NeoChain:
-    return NeoChain(config, outbox or MemoryOutbox(), ManualClock(datetime(2025, 3, 1, 3, tzinfo=UTC)))
-
-
-def through(*proxies: ProxyEndpoint) -> tuple[Endpoint, ...]:
-    return tuple(Endpoint(f"proxy-{n}", f"provider-{n}", each.url) for n, each in enumerate(proxies, 1))
 
 
 async def test_a_transaction_is_included_and_halts_on_the_word_of_a_quorum(private_chain: PrivateChain) -> None:
